@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The configuration of the daemon: one table of keys (config.c), from which parsing, checking, the printed
+ * default file and the documentation derive. The only user of inih.
+ */
+#ifndef CONCD_CONFIG_H
+#define CONCD_CONFIG_H
+
+#include "shared/base.h"
+
+#include <stdbool.h>
+
+/* One row per key: section, key, C member, type, minimum, maximum, default, reload, help.
+ * Types: COUNT (quantity_parse_count), DURATION (ns), MODE (octal), BOOL (yes, no), LEVEL (log level), STRING.
+ * reload: LIVE keys take effect on SIGHUP for jobs submitted afterwards, RESTART keys at the next start. */
+#define CONFIG_KEYS(X) \
+        X(daemon, instance, instance, STRING, 1, 32, "system", RESTART, \
+          "name of this daemon in the names of its segment and semaphores: letters, digits, '-', '_'") \
+        X(daemon, socket, socket, STRING, 1, 107, "/run/concd/concd.sock", RESTART, "path of the control socket") \
+        X(daemon, socket_mode, socket_mode, MODE, 0, 0777, "0660", RESTART, "permissions of the control socket, octal") \
+        X(daemon, log_level, log_level, LEVEL, 0, 0, "info", LIVE, "alert, error, warning, info or debug") \
+        X(daemon, idle_exit, idle_exit_ns, DURATION, 0, 86400000000000, "0", LIVE, \
+          "leave after this time without clients, jobs and unfetched results; 0 is never") \
+        X(pool, processes, processes, COUNT, 0, 256, "0", RESTART, \
+          "process workers kept ready; 0 is one for each CPU that affinity and cgroup quota allow") \
+        X(pool, threads, threads, COUNT, 0, 256, "0", RESTART, \
+          "thread workers kept ready in the thread host; 0 as for processes") \
+        X(pool, max_workers, max_workers, COUNT, 1, 256, "64", RESTART, "the most workers that one job can ask for") \
+        X(pool, max_at_once, max_at_once, COUNT, 1, 32768, "4096", LIVE, \
+          "the most tasks that --spawn=per-task --workers=0 starts all at once") \
+        X(pool, parked_thread, parked_thread, BOOL, 0, 0, "yes", RESTART, \
+          "keep one idle thread in every process worker, so that libc and kernel take the same paths as in thread mode") \
+        X(jobs, ledger_chunks, ledger_chunks, COUNT, 64, 1048576, "16384", RESTART, \
+          "lines of the task ledger, 64 bytes each") \
+        X(jobs, max_restarts, max_restarts, COUNT, 0, 1000000000, "1000", LIVE, \
+          "worker deaths within one run before it is ended as failed") \
+        X(jobs, deadline, deadline_ns, DURATION, 0, 31536000000000000, "0", LIVE, \
+          "deadline of a job that names none, from its start; 0 is none") \
+        X(jobs, queue, queue_limit, COUNT, 1, 100000, "64", LIVE, "jobs that may wait, of all users together") \
+        X(jobs, queue_per_user, queue_per_user, COUNT, 1, 100000, "16", LIVE, "jobs that may wait, of one user") \
+        X(jobs, keep_results, keep_results, COUNT, 1, 10000, "64", LIVE, "finished jobs that are kept") \
+        X(jobs, keep_unfetched, keep_unfetched_ns, DURATION, 1000000000, 604800000000000, "15min", LIVE, \
+          "how long a result that nobody fetched keeps a daemon with idle_exit alive") \
+        X(clients, connections, connections, COUNT, 1, 100000, "256", LIVE, "connections, of all users together") \
+        X(clients, connections_per_user, connections_per_user, COUNT, 1, 100000, "64", LIVE, "connections of one user") \
+        X(clients, max_message, max_message, COUNT, 1024, 1048576, "262144", LIVE, "bytes of one request") \
+        X(clients, max_unread, max_unread, COUNT, 65536, 1073741824, "4194304", LIVE, \
+          "bytes of replies that a client may leave unread before it is dropped") \
+        X(clients, request_timeout, request_timeout_ns, DURATION, 100000000, 3600000000000, "30s", LIVE, \
+          "time for a client to finish a request it began, and to read what it was sent")
+
+struct config {
+/* COUNT and DURATION are uint64_t, MODE unsigned, BOOL bool, LEVEL int (enum log_level), STRING char * (owned). */
+#define CONFIG_TYPE_COUNT uint64_t
+#define CONFIG_TYPE_DURATION uint64_t
+#define CONFIG_TYPE_MODE uint64_t
+#define CONFIG_TYPE_BOOL bool
+#define CONFIG_TYPE_LEVEL int
+#define CONFIG_TYPE_STRING char *
+#define X(section, key, member, type, min, max, def, reload, help) CONFIG_TYPE_##type member;
+        CONFIG_KEYS(X)
+#undef X
+};
+
+/* Fills in the defaults. 0 or -ENOMEM; on success the caller calls config_deinit(). */
+int config_init(struct config *c);
+void config_deinit(struct config *c);
+
+/* Reads a file over what is set already. 0; -errno when it cannot be read; -EINVAL when it is wrong. Then *ret_message (malloc'ed)
+ * names file, line, key, what was given and what is allowed, and c is as before: nothing is half applied. */
+int config_load(struct config *c, const char *path, char **ret_message);
+
+/* Sets one value, "section.key" = value, as --set does. Errors as config_load(). */
+int config_set(struct config *c, const char *name, const char *value, char **ret_message);
+
+/* Takes the LIVE keys of `from`. *ret_ignored (malloc'ed, may be NULL) lists changed keys that need a restart, as "pool.threads, …". */
+int config_reload(struct config *c, const struct config *from, char **ret_ignored);
+
+/* Writes the default file, with every key, its help, range and default. etc/concd.conf is this. */
+int config_print(FILE *f);
+
+#endif

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The interface definition of a Varlink service, read from its text: what methods and errors exist, and
+ * whether a call's parameters are of the declared types. The text is embedded from shared/org.concd.varlink.
+ * An `idl` is immutable once parsed, so it may be used from any thread.
+ */
+#ifndef CONCD_IDL_H
+#define CONCD_IDL_H
+
+#include "shared/base.h"
+
+#include <stdbool.h>
+
+struct idl;
+
+/* shared/org.concd.varlink, ended by NUL (generated at build time). */
+extern const char idl_org_concd[];
+/* The standard interface org.varlink.service, from the specification. */
+extern const char idl_org_varlink_service[];
+
+/* Parses one interface. Returns NULL and a malloc'ed *ret_message ("line 12: …") when it is not well-formed.
+ * The text must outlive it. */
+struct idl *idl_parse(const char *text, char **ret_message);
+void idl_free(struct idl *idl);
+
+const char *idl_interface(const struct idl *idl);
+const char *idl_text(const struct idl *idl);
+
+/* Names without the interface, in the order of the text; NULL behind the last. */
+const char *idl_method(const struct idl *idl, size_t i);
+const char *idl_error(const struct idl *idl, size_t i);
+
+/* Checks the parameters of a call of `method` (without the interface) against its input type. 0; or
+ * -EINVAL with *ret_field (malloc'ed): the path of the first field that is unknown, missing or of the wrong type, as
+ * "params.ns" or "cpus[2]"; and a malloc'ed *ret_expected, the declared type as text, or NULL for an unknown field.
+ * A missing field of a nullable type, and JSON null for it, are fine. An integral real number counts
+ * as int when it fits into 53 bits. */
+int idl_check_input(const struct idl *idl, const char *method, json_t *parameters, char **ret_field, char **ret_expected);
+
+/* The same for a reply's parameters (method's output type), and for an error's. */
+int idl_check_output(const struct idl *idl, const char *method, json_t *parameters, char **ret_field, char **ret_expected);
+int idl_check_error(const struct idl *idl, const char *error, json_t *parameters, char **ret_field, char **ret_expected);
+
+#endif

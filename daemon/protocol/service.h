@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A Varlink service on a Unix stream socket: listener, sessions (one per connection) and calls. Knows libevent and the
+ * protocol, nothing of jobs. Everything runs on the thread of the event base; nothing blocks.
+ *
+ * Replies come in call order: a session reads its next call only when the present one has had its last reply.
+ */
+#ifndef CONCD_SERVICE_H
+#define CONCD_SERVICE_H
+
+#include "protocol/idl.h"
+#include "shared/base.h"
+
+#include <event2/event.h>
+#include <stdbool.h>
+#include <sys/types.h>
+
+struct service;
+struct call;
+
+/* Who is on the other end, as the kernel says (SO_PEERCRED) at the time of its connect(2). */
+struct peer {
+        pid_t pid;
+        uid_t uid;
+        gid_t gid;
+};
+
+/* One row per method of the interface. The handler answers now or later; it owns neither argument. `parameters`
+ * fit the IDL. `userdata` is the service's. */
+struct service_method {
+        const char *name; /* without the interface */
+        void (*handle)(void *userdata, struct call *call, json_t *parameters);
+};
+
+struct service_limits {
+        uint64_t connections, connections_per_user; /* more are told Busy and closed */
+        uint64_t max_message;                       /* bytes; a longer request closes the connection */
+        uint64_t max_unread;                        /* bytes of unread output; more closes it */
+        uint64_t request_timeout_ns;                /* to finish a request, and to read replies */
+};
+
+struct service_info {
+        const char *vendor, *product, *version, *url;
+};
+
+/* `interface` is the text of the one interface served beside org.varlink.service; `methods` (ended by a NULL name)
+ * must be exactly its methods, else -EINVAL, logged. 0 or -errno. */
+int service_new(struct event_base *base, const struct service_info *info, const char *interface,
+                const struct service_method *methods, void *userdata, struct service **ret);
+
+/* Ends all connections at once, without another word. Takes NULL. */
+void service_free(struct service *service);
+
+void service_set_limits(struct service *service, const struct service_limits *limits);
+
+/* Takes over a listening socket (non-blocking, close-on-exec) and starts to accept. On EMFILE and
+ * ENFILE the listener rests for 100 ms, or until a connection ends. 0 or -errno. */
+int service_listen(struct service *service, int fd);
+
+/* No new connections and no new calls: calls that come from now on get org.concd.ShuttingDown. */
+void service_shutdown(struct service *service);
+
+/* Connections open now. */
+unsigned service_clients(const struct service *service);
+
+/* Calls answered in part or not at all, or bytes that are not yet written: while there are, leaving would cut
+ * somebody off. */
+bool service_is_busy(const struct service *service);
+
+/* Called whenever a connection opened or ended. */
+void service_on_clients_changed(struct service *service, void (*fn)(void *userdata));
+
+/* ── a call, from inside a handler or later ── */
+
+const struct peer *call_peer(const struct call *call);
+bool call_wants_more(const struct call *call);
+
+/* The last reply. Consumes `parameters` (NULL is an empty object) and the call. */
+void call_reply(struct call *call, json_t *parameters);
+
+/* A reply that others will follow; dropped when the client did not ask for `more`, or has not read the one before.
+ * Consumes `parameters`. */
+void call_progress(struct call *call, json_t *parameters);
+
+/* Ends the call with an error: `name` without interface is one of this service's own ("BadValue"), with a dot it is
+ * taken whole. Consumes `parameters` and the call. */
+void call_error(struct call *call, const char *name, json_t *parameters);
+
+/* The commonest error. `given` is formatted. Consumes the call. */
+void call_bad_value(struct call *call, const char *field, const char *allowed, const char *given_fmt, ...) PRINTF_LIKE(4, 5);
+
+/* `fn` is called at most once, when the client went away before the last reply; the call is then consumed as soon as fn returns.
+ * Without it such a call is consumed silently. */
+void call_on_gone(struct call *call, void (*fn)(void *arg, struct call *call), void *arg);
+
+#endif
