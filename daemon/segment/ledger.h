@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The task ledger: the run's array of chunks, and the truth of what is done. See ledger.c for the protocol.
+ */
+#ifndef CONCD_LEDGER_H
+#define CONCD_LEDGER_H
+
+#include "segment/layout.h"
+#include "shared/base.h"
+
+#include <stdbool.h>
+
+#define LEDGER_PROGRESS_MAX ((UINT64_C(1) << 40) - 1)
+#define LEDGER_ATTEMPTS_MAX 3 /* deaths of its own that a task may cause before it is given up */
+
+static inline uint64_t
+ledger_pack(uint32_t owner, uint32_t attempts, uint64_t progress)
+{
+        return (uint64_t)owner << 48 | (uint64_t)attempts << 40 | progress;
+}
+
+static inline uint32_t
+ledger_owner(uint64_t word)
+{
+        return (uint32_t)(word >> 48);
+}
+
+static inline uint32_t
+ledger_attempts(uint64_t word)
+{
+        return (uint32_t)(word >> 40) & 0xff;
+}
+
+static inline uint64_t
+ledger_progress(uint64_t word)
+{
+        return word & LEDGER_PROGRESS_MAX;
+}
+
+/* Positive results of ledger_geometry_init(). */
+enum ledger_error {
+        LEDGER_OK = 0,
+        LEDGER_E_LINES, /* the chunk size needs more lines than there are */
+        LEDGER_E_LONG,  /* a chunk would be longer than 2^40 - 1 tasks */
+};
+
+/*
+ * Divides `count` tasks. chunk 0 chooses a size and tapers it towards the end, so that the workers
+ * finish together; another one is taken as it is, for all chunks. *ret_lines (may be NULL) receives the number of lines needed, also when
+ * that is too many.
+ */
+int ledger_geometry_init(struct ledger_geometry *g, uint64_t count, uint64_t chunk, uint32_t max_lines,
+                         uint64_t *ret_lines);
+
+/* One line without end for each seat, for a run by duration. */
+void ledger_geometry_init_endless(struct ledger_geometry *g, uint32_t seats);
+
+/* Number of tasks of a line, and the index of its first one. */
+uint64_t ledger_line_size(const struct ledger_geometry *g, uint32_t line);
+uint64_t ledger_line_base(const struct ledger_geometry *g, uint32_t line);
+
+/* Everything free and nothing done. Only while no run is open. */
+void ledger_reset(struct ledger_line *lines, const struct ledger_geometry *g);
+
+/* The order in which one worker looks at the lines: tier by tier, its own stripe first, then the others'. */
+struct ledger_sweep {
+        const struct ledger_geometry *geometry;
+        uint32_t seat, seats;
+        uint32_t tier, step;
+};
+
+void ledger_sweep_init(struct ledger_sweep *s, const struct ledger_geometry *g, uint32_t seat, uint32_t seats);
+
+/* The next line to try, or false at the end. *ret_own: it is of the worker's own stripe. */
+bool ledger_sweep_next(struct ledger_sweep *s, uint32_t *ret_line, bool *ret_own);
+
+/* Takes a line that is free and not complete; false when it is neither. Acquire. */
+bool ledger_claim(struct ledger_line *line, uint64_t size, uint32_t owner);
+
+/* Gives an unfinished line back, progress and attempts kept. Release. Only the owner. */
+void ledger_release(struct ledger_line *line);
+
+/* Adds one task to the line's sums and commits it: all that counts for the task appears with this one store. Only the owner.
+ * `word` is the line's present word, as the owner last wrote it; returns the new one. */
+static inline uint64_t
+ledger_commit(struct ledger_line *line, uint64_t word, uint64_t size, uint64_t result, bool failed, bool wrong)
+{
+        uint64_t p = ledger_progress(word);
+        unsigned old = p & 1, new = old ^ 1;
+
+        /* Release, so that a reader who sees these sees the commit before, too (read_line() in ledger.c). */
+        __atomic_store_n(&line->acc[new], line->acc[old] + result, __ATOMIC_RELEASE);
+        __atomic_store_n(&line->failed[new], line->failed[old] + failed, __ATOMIC_RELEASE);
+        __atomic_store_n(&line->wrong[new], line->wrong[old] + wrong, __ATOMIC_RELEASE);
+        word = ledger_pack(p + 1 == size ? 0 : ledger_owner(word), 0, p + 1);
+        atomic_store_explicit(&line->word, word, memory_order_release);
+        return word;
+}
+
+struct ledger_sum {
+        uint64_t done, acc, failed, wrong;
+};
+
+/* Adds up all lines; while workers run, each line is of one instant, but not all of the same. */
+void ledger_sum(const struct ledger_line *lines, const struct ledger_geometry *g, struct ledger_sum *ret);
+
+/* What happens to the task that a dead owner was at. */
+enum ledger_verdict {
+        LEDGER_ALIVE = 0, /* this owner is not dead */
+        LEDGER_FREE,      /* killed from outside: it is executed again */
+        LEDGER_CHARGE,    /* died of its own doing: an attempt, and given up at the third */
+        LEDGER_GIVE_UP,   /* timed out: given up at once */
+};
+
+struct ledger_recovery {
+        uint64_t freed;    /* lines that had a dead owner */
+        uint64_t given_up; /* tasks counted as failed */
+};
+
+/*
+ * Frees the lines of all dead owners in one pass. verdict[] has one enum ledger_verdict per slot; `given_up` (may be
+ * NULL) is called with slot and task index for every task that is. One store a line, so a recovery that is killed can be repeated.
+ * Only after the owners were reaped.
+ */
+struct ledger_recovery ledger_recover(struct ledger_line *lines, const struct ledger_geometry *g,
+                                      const uint8_t *verdict, void (*given_up)(void *arg, uint32_t slot, uint64_t task),
+                                      void *arg);
+
+#endif

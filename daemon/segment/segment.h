@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: MIT */
+/* The life of the shared-memory segment /concd.<uid>.<instance>: create, find one's way in it, take it away. */
+#ifndef CONCD_SEGMENT_H
+#define CONCD_SEGMENT_H
+
+#include "segment/layout.h"
+#include "shared/base.h"
+
+#include <stdbool.h>
+
+#define SEGMENT_NAME_MAX 96
+
+struct segment {
+        char name[SEGMENT_NAME_MAX]; /* as in shm_open(3) */
+        struct segment_header *header;
+        struct run *run;
+        struct record *record;
+        struct slot *slots;
+        struct seat *seats;
+        struct ledger_line *ledger;
+};
+
+/* Slot numbers: the thread host, then the processes, then the threads. */
+#define SLOT_THREAD_HOST 0u
+static inline uint32_t
+segment_process_slot(const struct segment *s, uint32_t i)
+{
+        (void)s;
+        return 1 + i;
+}
+
+static inline uint32_t
+segment_thread_slot(const struct segment *s, uint32_t i)
+{
+        return 1 + s->header->max_workers + i;
+}
+
+void segment_name(char buf[SEGMENT_NAME_MAX], uid_t uid, const char *instance);
+
+/* Creates it, mode 0600, all its memory reserved (a full /dev/shm is -ENOSPC here and never a SIGBUS later), all slots free.
+ * 0 or -errno, logged; -EEXIST when the name is taken: nothing was changed then. */
+int segment_create(struct segment *s, uid_t uid, const char *instance, uint32_t max_workers, uint32_t ledger_chunks);
+
+/* Unmaps; the name stays. */
+void segment_unmap(struct segment *s);
+
+/* Takes the name away. */
+void segment_unlink(const struct segment *s);
+
+/*
+ * Takes away what a dead daemon of this instance left in /dev/shm: its segment and its semaphores of every generation.
+ * Only with both locks of the instance in hand. *ret_job, when given, receives the id of the job that was running
+ * (malloc'ed) or NULL. Returns how many files were removed, or -errno.
+ */
+int segment_remove_stale(uid_t uid, const char *instance, char **ret_job);
+
+/* Calls fn for every process that the slots of a stale segment name: slot, pid and start time. */
+int segment_stale_processes(uid_t uid, const char *instance, void (*fn)(void *arg, pid_t pid, uint64_t start_time),
+                            void *arg);
+
+#endif

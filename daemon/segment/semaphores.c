@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: MIT */
+#include "segment/semaphores.h"
+
+#include "shared/base.h"
+#include "shared/log.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+
+/* How many taken names are passed over before it is given up. */
+#define GENERATIONS_TRIED 1000
+
+static const struct {
+        const char *name;
+        unsigned value;
+} purposes[SEMAPHORES] = {
+        [SEMAPHORE_GUARD] = { "guard", 1 },
+        [SEMAPHORE_PROCESS] = { "process", 0 },
+        [SEMAPHORE_THREAD] = { "thread", 0 },
+};
+
+const char *
+semaphore_purpose_name(enum semaphore_purpose purpose)
+{
+        return purposes[purpose].name;
+}
+
+void
+semaphore_name(char buf[SEMAPHORE_NAME_MAX], uid_t uid, const char *instance, uint64_t generation,
+               enum semaphore_purpose purpose)
+{
+        snprintf(buf, SEMAPHORE_NAME_MAX, "/concd.%u.%s.%llu.%s", (unsigned)uid, instance,
+                 (unsigned long long)generation, purposes[purpose].name);
+}
+
+void
+semaphores_close(struct semaphores *s)
+{
+        for (int i = 0; i < SEMAPHORES; i++) {
+                if (s->sem[i])
+                        sem_close(s->sem[i]);
+                s->sem[i] = NULL;
+        }
+}
+
+void
+semaphores_unlink(uid_t uid, const char *instance, uint64_t generation)
+{
+        char name[SEMAPHORE_NAME_MAX];
+
+        for (int i = 0; i < SEMAPHORES; i++) {
+                semaphore_name(name, uid, instance, generation, i);
+                if (sem_unlink(name) < 0 && errno != ENOENT)
+                        log_warning("cannot remove semaphore %s: %s", name, strerror(errno));
+        }
+}
+
+/* Creates one set. On failure the names made so far are taken away again. */
+static int
+create_generation(struct semaphores *s, uid_t uid, const char *instance, uint64_t generation)
+{
+        char name[SEMAPHORE_NAME_MAX];
+
+        for (int i = 0; i < SEMAPHORES; i++) {
+                mode_t mask = umask(0077);
+                int r;
+
+                semaphore_name(name, uid, instance, generation, i);
+                s->sem[i] = sem_open(name, O_CREAT | O_EXCL, 0600, purposes[i].value);
+                r = errno;
+                umask(mask);
+                if (s->sem[i] != SEM_FAILED)
+                        continue;
+                s->sem[i] = NULL;
+                if (r != EEXIST)
+                        log_error("cannot create semaphore %s: %s", name, strerror(r));
+                for (int k = 0; k < i; k++) {
+                        semaphore_name(name, uid, instance, generation, k);
+                        sem_unlink(name);
+                }
+                semaphores_close(s);
+                return -r;
+        }
+        s->generation = generation;
+        return 0;
+}
+
+int
+semaphores_create(struct semaphores *s, uid_t uid, const char *instance, uint64_t generation)
+{
+        int r = -EEXIST;
+
+        memset(s, 0, sizeof(*s));
+        for (int i = 0; i < GENERATIONS_TRIED && r == -EEXIST; i++)
+                r = create_generation(s, uid, instance, generation + i);
+        if (r == -EEXIST)
+                log_error("cannot create semaphores: %d generations from %llu on are taken", GENERATIONS_TRIED,
+                          (unsigned long long)generation);
+        return r;
+}
+
+int
+semaphores_open(struct semaphores *s, uid_t uid, const char *instance, uint64_t generation)
+{
+        char name[SEMAPHORE_NAME_MAX];
+
+        memset(s, 0, sizeof(*s));
+        for (int i = 0; i < SEMAPHORES; i++) {
+                semaphore_name(name, uid, instance, generation, i);
+                s->sem[i] = sem_open(name, 0);
+                if (s->sem[i] == SEM_FAILED) {
+                        int r = -errno;
+
+                        s->sem[i] = NULL;
+                        semaphores_close(s);
+                        return r;
+                }
+        }
+        s->generation = generation;
+        return 0;
+}

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The daemon's named semaphores: /concd.<uid>.<instance>.<generation>.<purpose>. An existing one is never opened by
+ * who creates: under O_EXCL the next free generation is taken, because a name may be a squatter's, or hold the state of a
+ * dead daemon. Not thread safe on one object; every thread has its own, on the same semaphores.
+ */
+#ifndef CONCD_SEMAPHORES_H
+#define CONCD_SEMAPHORES_H
+
+#include <semaphore.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+enum semaphore_purpose {
+        SEMAPHORE_GUARD,   /* the totals of a run; 1 permit */
+        SEMAPHORE_PROCESS, /* the gate on which idle process workers sleep */
+        SEMAPHORE_THREAD,  /* the gate on which idle thread workers sleep */
+        SEMAPHORES,
+};
+
+#define SEMAPHORE_NAME_MAX 128
+
+struct semaphores {
+        uint64_t generation;
+        sem_t *sem[SEMAPHORES]; /* NULL when not open */
+};
+
+const char *semaphore_purpose_name(enum semaphore_purpose purpose);
+void semaphore_name(char buf[SEMAPHORE_NAME_MAX], uid_t uid, const char *instance, uint64_t generation,
+                    enum semaphore_purpose purpose);
+
+/* Creates the set under `generation` or the next one that is free, mode 0600. 0 or -errno; then nothing is left. */
+int semaphores_create(struct semaphores *s, uid_t uid, const char *instance, uint64_t generation);
+
+/* Opens an existing set, as a worker does that finds a new generation. 0 or -errno (-ENOENT: it is gone already). */
+int semaphores_open(struct semaphores *s, uid_t uid, const char *instance, uint64_t generation);
+
+/* Lets go of the set; the names stay. */
+void semaphores_close(struct semaphores *s);
+
+/* Takes the names of a generation away; who has them open keeps them. */
+void semaphores_unlink(uid_t uid, const char *instance, uint64_t generation);
+
+#endif
