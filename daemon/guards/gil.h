@@ -6,18 +6,18 @@
 #define CONCD_GIL_H
 
 #include <pthread.h>
-#include <stdbool.h>
 #include <stdint.h>
 
 #define GIL_SWITCH_INTERVAL_NS UINT64_C(5000000)
 
-/* Lies in the segment; all members are guarded by `lock` but for what the comment says. */
+/* Lies in the segment; all members are guarded by `lock`, but `interval_ns`, which does not change. */
 struct gil {
         pthread_mutex_t lock;
-        pthread_cond_t released;  /* signalled when locked becomes false */
-        pthread_cond_t taken;     /* signalled when another thread than the last holder took it */
+        pthread_cond_t released;  /* signalled when locked becomes 0 */
+        pthread_cond_t taken;     /* broadcast when another thread than the last holder took it */
         uint32_t locked;
         uint32_t last_holder;     /* thread number + 1; 0 is none */
+        uint32_t waiters;         /* threads inside gil_acquire() that found it locked */
         uint64_t switches;        /* how often the holder changed */
         uint64_t interval_ns;
 };
@@ -25,22 +25,25 @@ struct gil {
 /* What one thread knows of its own waiting; private to the thread. */
 struct gil_thread {
         struct gil *gil;
-        uint32_t *attention;      /* the run's attention word; GIL_DROP_BIT is ours */
+        uint32_t *attention;      /* the run's attention word, the same for all threads of the lock */
         uint32_t id;              /* number of the thread within the run, from 0 */
-        uint64_t wait_ns;         /* time spent in gil_acquire() */
+        uint64_t wait_ns;         /* time for which gil_acquire() found it locked */
         uint64_t switches;        /* times this thread took it over from another */
 };
 
-/* The bit in the attention word by which a waiter asks the holder to let go. */
+/* The bit in the attention word by which a waiter asks the holder to let go. All changes of the word are
+ * atomic or/and, since its other bits belong to others. */
 #define GIL_DROP_BIT UINT32_C(4)
 
-/* Makes it free. Process-shared, CLOCK_MONOTONIC. 0 or -errno. Only when no thread uses it. */
+/* Makes it free, whatever the memory held before. Process-shared, CLOCK_MONOTONIC. 0 or -errno (-EINVAL: an interval of
+ * 0). Only when no thread uses it. There is nothing to free. Whoever owns the attention word clears it. */
 int gil_init(struct gil *gil, uint64_t interval_ns);
 
-/* Blocks until the thread holds it. */
+/* Blocks until the thread holds it. Not recursive. */
 void gil_acquire(struct gil_thread *t);
 
-/* Lets go. When a waiter had asked for it, blocks until another thread has taken it (forced switch). */
+/* Lets go of it; only by the holder. When a waiter had asked for it, blocks until another thread has taken it (forced
+ * switch). */
 void gil_release(struct gil_thread *t);
 
 /* At a checkpoint, while held: hands over if asked to (release, then acquire). */

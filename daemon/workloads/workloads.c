@@ -84,7 +84,8 @@ param_allowed(const struct concd_param *p)
         if (!f)
                 return NULL;
         if (p->type == CONCD_PARAM_INT)
-                fprintf(f, "%" PRId64 " to %" PRId64 "%s%s", p->min, p->max, p->unit ? " " : "", p->unit ? p->unit : "");
+                fprintf(f, "%" PRId64 " to %" PRId64 "%s%s", p->min, p->max, p->unit ? " " : "",
+                        p->unit ? p->unit : "");
         else
                 for (size_t i = 0; p->choices[i]; i++)
                         fprintf(f, "%s%s", i > 0 ? ", " : "", p->choices[i]);
