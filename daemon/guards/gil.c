@@ -36,21 +36,12 @@
  */
 #include "guards/gil.h"
 
+#include "shared/base.h"
+#include "shared/clock.h"
+
 #include <assert.h>
 #include <errno.h>
 #include <stdbool.h>
-#include <time.h>
-
-#define NS_PER_SECOND UINT64_C(1000000000)
-
-static uint64_t
-gil_now_ns(void)
-{
-        struct timespec ts;
-
-        clock_gettime(CLOCK_MONOTONIC, &ts);
-        return (uint64_t)ts.tv_sec * NS_PER_SECOND + (uint64_t)ts.tv_nsec;
-}
 
 static void
 gil_lock(struct gil *gil)
@@ -74,8 +65,8 @@ gil_unlock(struct gil *gil)
 static bool
 gil_wait(struct gil *gil, pthread_cond_t *cond)
 {
-        uint64_t end = gil_now_ns() + gil->interval_ns;
-        struct timespec ts = { .tv_sec = (time_t)(end / NS_PER_SECOND), .tv_nsec = (long)(end % NS_PER_SECOND) };
+        uint64_t end = clock_now_ns() + gil->interval_ns;
+        struct timespec ts = { .tv_sec = (time_t)(end / NS_PER_S), .tv_nsec = (long)(end % NS_PER_S) };
         int r = pthread_cond_timedwait(cond, &gil->lock, &ts);
 
         assert(r == 0 || r == ETIMEDOUT);
@@ -147,7 +138,7 @@ static void
 gil_await_release(struct gil_thread *t)
 {
         struct gil *gil = t->gil;
-        uint64_t start = gil_now_ns();
+        uint64_t start = clock_now_ns();
 
         gil->waiters++;
         while (gil->locked) {
@@ -157,7 +148,7 @@ gil_await_release(struct gil_thread *t)
                         __atomic_fetch_or(t->attention, GIL_DROP_BIT, __ATOMIC_RELAXED);
         }
         gil->waiters--;
-        t->wait_ns += gil_now_ns() - start;
+        t->wait_ns += clock_now_ns() - start;
 }
 
 void

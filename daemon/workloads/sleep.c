@@ -10,30 +10,23 @@
  * lock once, at its end, like time.sleep() of Python. The end is an absolute time, so neither slices nor
  * interruptions add up.
  */
+#include "shared/base.h"
+#include "shared/clock.h"
 #include "workloads/builtin.h"
 
 #include <errno.h>
 #include <time.h>
 
 #define SLEEP_MAX_US INT64_C(60000000)
-#define SLEEP_SLICE_NS INT64_C(50000000)
+#define SLEEP_SLICE_NS (50 * NS_PER_MS)
 
 enum { SLEEP_PARAM_US };
 
-static int64_t
-monotonic_ns(void)
-{
-        struct timespec ts;
-
-        clock_gettime(CLOCK_MONOTONIC, &ts);
-        return ts.tv_sec * INT64_C(1000000000) + ts.tv_nsec;
-}
-
-/* Sleeps until then or until a signal came. */
+/* Sleeps until that time of the clock, or until a signal came. */
 static int
-sleep_until(int64_t ns)
+sleep_until(uint64_t ns)
 {
-        struct timespec ts = { .tv_sec = ns / 1000000000, .tv_nsec = ns % 1000000000 };
+        struct timespec ts = { .tv_sec = (time_t)(ns / NS_PER_S), .tv_nsec = (long)(ns % NS_PER_S) };
         int r = clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &ts, NULL);
 
         return r == EINTR ? 0 : -r;
@@ -60,7 +53,7 @@ sleep_mark(const struct concd_ctx *ctx, uint64_t index)
 static int
 sleep_run(struct concd_ctx *ctx, uint64_t index, uint64_t *ret_result)
 {
-        int64_t now = monotonic_ns(), end = now + ctx->params[SLEEP_PARAM_US] * 1000;
+        uint64_t now = clock_now_ns(), end = now + (uint64_t)ctx->params[SLEEP_PARAM_US] * NS_PER_US;
         int r = concd_checkpoint(ctx);
 
         if (r != 0)
@@ -68,7 +61,7 @@ sleep_run(struct concd_ctx *ctx, uint64_t index, uint64_t *ret_result)
         concd_block_begin(ctx);
         while (now < end && r == 0) {
                 r = sleep_until(end - now < SLEEP_SLICE_NS ? end : now + SLEEP_SLICE_NS);
-                now = monotonic_ns();
+                now = clock_now_ns();
                 if (r == 0 && now < end && __atomic_load_n(ctx->attention, __ATOMIC_RELAXED) != 0)
                         r = sleep_attend(ctx);
         }
