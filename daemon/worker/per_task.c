@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: MIT */
+#include "worker/per_task.h"
+
+#include "worker/task_child.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <time.h>
+
+/* How long a worker goes on trying to fork when the system is out of processes or memory. */
+#define FORK_TRIES 50
+#define FORK_PAUSE_NS (20 * NS_PER_MS)
+
+struct per_task {
+        struct task_mailbox *mailbox; /* shared with the children */
+};
+
+static pid_t
+start_patiently(struct worker *w, uint64_t index)
+{
+        const struct timespec pause = { .tv_nsec = FORK_PAUSE_NS };
+        pid_t pid = -EAGAIN;
+
+        for (int i = 0; i < FORK_TRIES && (pid == -EAGAIN || pid == -ENOMEM); i++) {
+                if (i > 0)
+                        nanosleep(&pause, NULL);
+                pid = task_process_start(w, index, w->per_task->mailbox);
+        }
+        return pid;
+}
+
+static int
+execute_in_process(struct concd_ctx *ctx, uint64_t index, uint64_t *ret_result)
+{
+        struct worker *w = worker_of(ctx);
+        struct run *run = w->setup->segment.run;
+        const struct task_mailbox *m = w->per_task->mailbox;
+
+        for (;;) {
+                pid_t pid = start_patiently(w, index);
+
+                if (pid < 0)
+                        return pid;
+                switch (task_process_await(pid, m, &w->failure_reason, &w->failure_value)) {
+                case TASK_END_DONE:
+                        *ret_result = m->result;
+                        return m->rc;
+                case TASK_END_OWN:
+                        if (task_process_charge(w) >= LEDGER_ATTEMPTS_MAX)
+                                return CONCD_CHILD_DIED;
+                        break;
+                case TASK_END_OUTSIDE:
+                        atomic_fetch_add(&run->task_deaths, 1);
+                        break;
+                }
+                atomic_fetch_add(&run->reexecuted, 1);
+                if (__atomic_load_n(ctx->attention, __ATOMIC_RELAXED) & ATTENTION_STOP)
+                        return CONCD_CANCELLED;
+        }
+}
+
+static int
+execute_in_thread(struct concd_ctx *ctx, uint64_t index, uint64_t *ret_result)
+{
+        struct task_thread t = { .worker = worker_of(ctx), .index = index };
+        int r = task_thread_start(&t);
+
+        if (r < 0)
+                return r;
+        task_thread_await(&t);
+        *ret_result = t.mailbox.result;
+        return t.mailbox.rc;
+}
+
+int
+per_task_begin(struct worker *w)
+{
+        if (w->kind == WORKER_THREAD) {
+                w->execute = execute_in_thread;
+                return 0;
+        }
+        w->per_task = calloc(1, sizeof(*w->per_task));
+        if (!w->per_task)
+                return -ENOMEM;
+        w->per_task->mailbox = mmap(NULL, sizeof(struct task_mailbox), PROT_READ | PROT_WRITE,
+                                    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+        if (w->per_task->mailbox == MAP_FAILED) {
+                int r = -errno;
+
+                free(w->per_task);
+                w->per_task = NULL;
+                return r;
+        }
+        w->execute = execute_in_process;
+        return 0;
+}
+
+void
+per_task_end(struct worker *w)
+{
+        if (!w->per_task)
+                return;
+        munmap(w->per_task->mailbox, sizeof(struct task_mailbox));
+        free(w->per_task);
+        w->per_task = NULL;
+}

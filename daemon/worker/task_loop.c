@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The inner loop is what a comparison measures beside the tasks, so it is short: look at the attention word, execute,
+ * verify, commit. A task is timed only when the sampler's countdown says so.
+ *
+ * Sampling: reading the clock twice costs some 40 ns, which would be the work for a short task. The first tasks of a worker are
+ * all timed; if the clock would then take more than 1 % of their time, only one in `every` is, at random distances
+ * (so that no period of the workload is hit or missed), and what the probe found is thrown away.
+ */
+#include "worker/task_loop.h"
+
+#include "shared/clock.h"
+#include "worker/at_once.h"
+
+#include <errno.h>
+
+#define PROBES 32
+#define EVERY_MAX 65536
+
+static uint64_t
+next_random(uint64_t *state)
+{
+        /* xorshift64 (Marsaglia 2003) */
+        *state ^= *state << 13;
+        *state ^= *state >> 7;
+        *state ^= *state << 17;
+        return *state;
+}
+
+void
+sampler_init(struct sampler *s, uint64_t overhead_ns, uint64_t seed)
+{
+        *s = (struct sampler){
+                .countdown = 1, .every = 1, .overhead_ns = overhead_ns, .random = seed * UINT64_C(0x9e3779b97f4a7c15) | 1,
+        };
+}
+
+/* After the probe: how many tasks go by for one that is timed, so that timing costs at most 1 %. */
+static uint64_t
+choose_every(const struct sampler *s)
+{
+        uint64_t mean = MAX(s->probe_ns / s->probes, 1), every = 1;
+
+        while (every < EVERY_MAX && every * mean < 100 * s->overhead_ns)
+                every *= 2;
+        return every;
+}
+
+void
+sampler_record(struct sampler *s, struct seat *seat, uint64_t ns)
+{
+        ns = ns > s->overhead_ns ? ns - s->overhead_ns : 0;
+        histogram_add(&seat->latency, ns);
+        if (s->probes < PROBES) {
+                s->probe_ns += ns;
+                if (++s->probes == PROBES) {
+                        s->every = choose_every(s);
+                        if (s->every > 1)
+                                histogram_reset(&seat->latency);
+                }
+        }
+        seat->sample_every = (uint32_t)s->every;
+        s->countdown = s->every == 1 ? 1 : 1 + next_random(&s->random) % (2 * s->every - 1);
+}
+
+void
+task_loop_note_failure(struct run *run, uint32_t seat, uint64_t task, enum failure_reason reason, int value)
+{
+        uint32_t i = atomic_load_explicit(&run->n_failures, memory_order_relaxed);
+
+        /* Saturating, so that 10^15 failures do not wrap it. */
+        do {
+                if (i == FAILURES_MAX)
+                        return;
+        } while (!atomic_compare_exchange_weak(&run->n_failures, &i, i + 1));
+        run->failures[i].task = task;
+        run->failures[i].reason = reason;
+        run->failures[i].value = value;
+        run->failures[i].seat = seat;
+        atomic_store_explicit(&run->failures[i].written, 1, memory_order_release);
+}
+
+static __attribute__((noinline, cold)) void
+note_task_failure(struct worker *w, uint64_t index, int rc)
+{
+        struct run *run = w->setup->segment.run;
+
+        if (rc == CONCD_CHILD_DIED)
+                task_loop_note_failure(run, w->seat_index, index, w->failure_reason, w->failure_value);
+        else if (rc != 0)
+                task_loop_note_failure(run, w->seat_index, index, FAILURE_ERROR, -rc);
+        else
+                task_loop_note_failure(run, w->seat_index, index, FAILURE_WRONG, 0);
+}
+
+uint64_t
+task_loop_commit(struct worker *w, uint64_t word, uint64_t size, uint64_t index, int rc, uint64_t result)
+{
+        bool wrong = rc == 0 && w->workload->verify(&w->ctx, index, result) != 0;
+        bool failed = rc != 0 || wrong;
+
+        if (UNLIKELY(failed)) {
+                note_task_failure(w, index, rc);
+                result = 0;
+        }
+        return ledger_commit(w->line, word, size, result, failed, wrong);
+}
+
+/* The seat's task count must come out exact wherever the worker is killed: while a claim stands, its line tells the rest;
+ * the two stores around its removal leave either the claim or the new count to be found. */
+static void
+claim_begin(struct seat *seat, uint32_t line, uint64_t progress)
+{
+        atomic_store_explicit(&seat->claim_progress, progress, memory_order_relaxed);
+        atomic_store_explicit(&seat->claim, line + 1, memory_order_release);
+}
+
+static void
+claim_end(struct seat *seat, uint64_t progress)
+{
+        uint64_t tasks = atomic_load_explicit(&seat->tasks, memory_order_relaxed) + progress -
+                         atomic_load_explicit(&seat->claim_progress, memory_order_relaxed);
+
+        atomic_store_explicit(&seat->tasks_next, tasks, memory_order_release);
+        atomic_store_explicit(&seat->claim, 0, memory_order_release);
+        atomic_store_explicit(&seat->tasks, tasks, memory_order_release);
+}
+
+void
+task_loop_settle(struct seat *seat, const struct ledger_line *lines, uint32_t n_lines)
+{
+        uint32_t claim = atomic_load_explicit(&seat->claim, memory_order_acquire);
+
+        if (claim == 0 || claim > n_lines) {
+                atomic_store(&seat->tasks, MAX(atomic_load(&seat->tasks), atomic_load(&seat->tasks_next)));
+                return;
+        }
+        claim_end(seat, ledger_progress(atomic_load_explicit(&lines[claim - 1].word, memory_order_acquire)));
+}
+
+/* Something wants attention between two tasks: stop (true), or hand the interpreter lock over. */
+static __attribute__((noinline)) bool
+attend(struct worker *w, uint32_t bits)
+{
+        if (bits & ATTENTION_STOP)
+                return true;
+        if ((bits & GIL_DROP_BIT) && w->under_gil)
+                gil_checkpoint(&w->gil);
+        return false;
+}
+
+/* Executes the rest of the claimed line. False when told to stop before its end. */
+static bool
+execute_line(struct worker *w, uint64_t base, uint64_t size)
+{
+        uint64_t word = atomic_load_explicit(&w->line->word, memory_order_relaxed);
+        int (*execute)(struct concd_ctx *, uint64_t, uint64_t *) = w->execute;
+        const uint32_t *attention = w->ctx.attention;
+        uint64_t p;
+
+        while ((p = ledger_progress(word)) < size) {
+                uint32_t bits = __atomic_load_n(attention, __ATOMIC_RELAXED);
+                uint64_t result = 0;
+                int rc;
+
+                if (UNLIKELY(bits != 0) && attend(w, bits))
+                        return false;
+                if (UNLIKELY(--w->sampler.countdown == 0)) {
+                        uint64_t begin = clock_now_ns();
+
+                        rc = execute(&w->ctx, base + p, &result);
+                        sampler_record(&w->sampler, w->seat, clock_now_ns() - begin);
+                } else {
+                        rc = execute(&w->ctx, base + p, &result);
+                }
+                if (UNLIKELY(rc == CONCD_CANCELLED))
+                        return false;
+                word = task_loop_commit(w, word, size, base + p, rc, result);
+        }
+        return true;
+}
+
+static void
+stamp_commit(struct seat *seat)
+{
+        atomic_store_explicit(&seat->commit_ns, clock_now_ns(), memory_order_relaxed);
+}
+
+/* One claimed line from claim_begin() to its end or release. */
+static bool
+serve_line(struct worker *w, uint32_t line)
+{
+        const struct ledger_geometry *g = &w->spec->geometry;
+        uint64_t base = ledger_line_base(g, line), size = ledger_line_size(g, line);
+        bool complete;
+
+        w->line = &w->setup->segment.ledger[line];
+        if (!ledger_claim(w->line, size, w->slot_index + 1))
+                return true;
+        claim_begin(w->seat, line, ledger_progress(atomic_load_explicit(&w->line->word, memory_order_relaxed)));
+        complete = w->spec->spawn == SPAWN_AT_ONCE ? at_once_execute(w, base, size) : execute_line(w, base, size);
+        claim_end(w->seat, ledger_progress(atomic_load_explicit(&w->line->word, memory_order_relaxed)));
+        if (!complete)
+                ledger_release(w->line);
+        w->line = NULL;
+        return complete;
+}
+
+void
+task_loop_run(struct worker *w)
+{
+        struct ledger_sweep sweep;
+        uint32_t line;
+        bool own, was_own = true, worked = false, goes_on = true;
+
+        sampler_init(&w->sampler, w->spec->clock_overhead_ns, w->seat_index + 1);
+        ledger_sweep_init(&sweep, &w->spec->geometry, w->seat_index, w->spec->seats);
+        /* The run ends at its last commit: the clock is read where the own stripe ends, and after every line that
+         * may be the last one; looking at lines that are taken is not work. */
+        while (goes_on && ledger_sweep_next(&sweep, &line, &own)) {
+                uint64_t word = atomic_load_explicit(&w->setup->segment.ledger[line].word, memory_order_relaxed);
+
+                if (!own && was_own && worked)
+                        stamp_commit(w->seat);
+                was_own = own;
+                if (ledger_owner(word) != 0 || ledger_progress(word) >= ledger_line_size(&w->spec->geometry, line))
+                        continue;
+                goes_on = serve_line(w, line);
+                worked = true;
+                if (!own || !goes_on)
+                        stamp_commit(w->seat);
+        }
+        if (was_own && worked && goes_on)
+                stamp_commit(w->seat);
+}

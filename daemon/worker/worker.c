@@ -1,0 +1,364 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Life of a worker:
+ *
+ *     sleep at the gate → take a seat in the open run → prepare → wait at the start barrier → task loop → merge → seat done
+ *
+ * A post at the gate is only a hint: who wakes looks at run.current and takes a seat by CAS, or goes back to sleep.
+ * The supervisor posts again while seats are empty, so a hint that a killed worker took with it costs time,
+ * never the run.
+ *
+ * Barrier: a worker that is prepared marks its seat READY; whoever then sees all seats READY opens it with one CAS and
+ * stamps the start. Sleepers look again every 100 ms, so that the death of the last arriver between its mark and its look does
+ * not leave everybody waiting.
+ */
+#include "worker/worker.h"
+
+#include "shared/clock.h"
+#include "shared/log.h"
+#include "worker/evidence.h"
+#include "worker/mode.h"
+#include "worker/per_task.h"
+#include "worker/task_loop.h"
+#include "worker/totals.h"
+#include "workloads/workloads.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <linux/futex.h>
+#include <string.h>
+#include <sys/syscall.h>
+
+#define BARRIER_SPIN_NS (20 * NS_PER_US)
+#define BARRIER_RECHECK_NS (100 * NS_PER_MS)
+#define GATE_SPIN_NS (50 * NS_PER_US)
+
+enum barrier { BARRIER_CLOSED, BARRIER_OPENING, BARRIER_OPEN };
+
+struct worker *
+worker_of(struct concd_ctx *ctx)
+{
+        return (struct worker *)((char *)ctx - offsetof(struct worker, ctx));
+}
+
+void
+worker_ring(const struct worker_setup *setup)
+{
+        uint64_t one = 1;
+        ssize_t n = write(setup->doorbell, &one, sizeof(one));
+
+        (void)n; /* full means that it rings already */
+}
+
+uint64_t
+worker_clock_overhead_ns(void)
+{
+        uint64_t best = UINT64_MAX;
+
+        for (int i = 0; i < 1000; i++) {
+                uint64_t begin = clock_now_ns(), took = clock_now_ns() - begin;
+
+                best = MIN(best, took);
+        }
+        return best;
+}
+
+/* ── what tasks reach through their context ── */
+
+static int
+checkpoint(struct concd_ctx *ctx, uint32_t bits)
+{
+        struct worker *w = worker_of(ctx);
+
+        if (bits & ATTENTION_CANCEL)
+                return CONCD_CANCELLED;
+        if ((bits & GIL_DROP_BIT) && w->under_gil)
+                gil_checkpoint(&w->gil);
+        return 0;
+}
+
+static void
+block_begin(struct concd_ctx *ctx)
+{
+        struct worker *w = worker_of(ctx);
+
+        if (w->under_gil)
+                gil_release(&w->gil);
+        w->block_began = clock_now_ns();
+}
+
+static void
+block_end(struct concd_ctx *ctx)
+{
+        struct worker *w = worker_of(ctx);
+
+        w->seat->blocked_ns += clock_now_ns() - w->block_began;
+        if (w->under_gil)
+                gil_acquire(&w->gil);
+}
+
+static const struct concd_ops ops = {
+        .struct_size = sizeof(struct concd_ops),
+        .checkpoint = checkpoint,
+        .block_begin = block_begin,
+        .block_end = block_end,
+};
+
+/* ── the gate ── */
+
+/* The semaphores were replaced by a new generation: goes over to it. */
+static void
+follow_generation(struct worker *w)
+{
+        const struct segment_header *h = w->setup->segment.header;
+        uint64_t generation;
+
+        while ((generation = atomic_load_explicit(&h->generation, memory_order_acquire)) != w->semaphores.generation) {
+                struct semaphores fresh;
+                int r = semaphores_open(&fresh, h->uid, h->instance, generation);
+
+                if (r == -ENOENT)
+                        continue; /* replaced again meanwhile */
+                if (r < 0) {
+                        log_error("worker in slot %u cannot open the semaphores of generation %llu: %s", w->slot_index,
+                                  (unsigned long long)generation, strerror(-r));
+                        usleep(10000);
+                        continue;
+                }
+                semaphores_close(&w->semaphores);
+                w->semaphores = fresh;
+        }
+}
+
+/* Takes an empty seat of the open run, if this kind of worker is called. */
+static bool
+take_seat(struct worker *w)
+{
+        const struct segment *s = &w->setup->segment;
+        uint64_t current = atomic_load_explicit(&s->run->current, memory_order_acquire), run = current_run(current);
+
+        if (current != current_pack(run, w->kind, true))
+                return false;
+        /* spec is complete once the run is open, and does not change while an empty seat of its number exists. */
+        for (uint32_t i = 0; i < s->header->max_workers; i++) {
+                uint64_t empty = seat_pack(run, SEAT_EMPTY, 0);
+
+                if (atomic_load_explicit(&s->seats[i].word, memory_order_relaxed) != empty)
+                        continue;
+                if (!atomic_compare_exchange_strong_explicit(&s->seats[i].word, &empty,
+                                                             seat_pack(run, SEAT_TAKEN, w->slot_index + 1),
+                                                             memory_order_acq_rel, memory_order_relaxed))
+                        continue;
+                w->seat_index = i;
+                w->seat = &s->seats[i];
+                return true;
+        }
+        return false;
+}
+
+/* Spins for a moment after a run, because the next one of a plan comes soon; then sleeps. `seen` is run.current from
+ * before the last look for a seat. */
+static void
+sleep_at_gate(struct worker *w, uint64_t seen, uint64_t awake_since)
+{
+        const struct run *run = w->setup->segment.run;
+
+        while (clock_now_ns() - awake_since < GATE_SPIN_NS) {
+                worker_relax();
+                if (atomic_load_explicit(&run->current, memory_order_relaxed) != seen)
+                        return;
+        }
+        sem_wait(w->semaphores.sem[w->kind == WORKER_PROCESS ? SEMAPHORE_PROCESS : SEMAPHORE_THREAD]);
+}
+
+/* ── one run ── */
+
+static bool
+all_ready(const struct worker *w)
+{
+        for (uint32_t i = 0; i < w->spec->seats; i++) {
+                if (seat_state(atomic_load(&w->setup->segment.seats[i].word)) < SEAT_READY)
+                        return false;
+        }
+        return true;
+}
+
+static void
+open_barrier(struct run *run)
+{
+        uint32_t closed = BARRIER_CLOSED;
+
+        if (!atomic_compare_exchange_strong(&run->go, &closed, BARRIER_OPENING))
+                return;
+        atomic_store(&run->start_ns, clock_now_ns());
+        atomic_store(&run->go, BARRIER_OPEN);
+        syscall(SYS_futex, &run->go, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
+}
+
+/* False when the run was stopped before it began. */
+static bool
+wait_at_barrier(struct worker *w)
+{
+        const struct timespec recheck = { .tv_nsec = BARRIER_RECHECK_NS };
+        struct run *run = w->setup->segment.run;
+        uint64_t arrived = clock_now_ns();
+        uint32_t go;
+
+        while ((go = atomic_load_explicit(&run->go, memory_order_acquire)) != BARRIER_OPEN) {
+                if (__atomic_load_n(&run->attention, __ATOMIC_RELAXED) & ATTENTION_STOP)
+                        return false;
+                if (all_ready(w))
+                        open_barrier(run);
+                else if (clock_now_ns() - arrived < BARRIER_SPIN_NS)
+                        worker_relax();
+                else
+                        syscall(SYS_futex, &run->go, FUTEX_WAIT, go, &recheck, NULL, 0);
+        }
+        return true;
+}
+
+static void
+move_to_cpus(struct worker *w)
+{
+        if (w->cpus_set && CPU_EQUAL(&w->cpus, &w->spec->cpus))
+                return;
+        if (sched_setaffinity(0, sizeof(w->spec->cpus), &w->spec->cpus) < 0)
+                log_warning("worker in slot %u cannot move to its CPUs: %s", w->slot_index, strerror(errno));
+        w->cpus = w->spec->cpus;
+        w->cpus_set = true;
+}
+
+static int
+begin_run(struct worker *w)
+{
+        struct run *run = w->setup->segment.run;
+        const struct mode *mode;
+
+        w->spec = &run->spec;
+        mode = &modes[w->spec->mode];
+        w->workload = workloads[w->spec->workload];
+        w->under_gil = mode->gil;
+        w->gil = (struct gil_thread){ .gil = &run->gil, .attention = &run->attention, .id = w->seat_index };
+        w->ctx = (struct concd_ctx){
+                .struct_size = sizeof(w->ctx),
+                .worker = w->seat_index,
+                .params = w->spec->params,
+                .attention = &run->attention,
+                .ops = &ops,
+        };
+        w->seat->slot = w->slot_index;
+        w->seat->pid = atomic_load_explicit(&w->slot->pid, memory_order_relaxed);
+        w->seat->tid = atomic_load_explicit(&w->slot->tid, memory_order_relaxed);
+        move_to_cpus(w);
+        w->execute = w->workload->run;
+        if (w->spec->spawn == SPAWN_PER_TASK) {
+                int r = per_task_begin(w);
+
+                if (r < 0)
+                        return r;
+        }
+        if (w->workload->prepare) {
+                int r = w->workload->prepare(&w->ctx);
+
+                if (r < 0)
+                        return r;
+        }
+        w->prepared = true;
+        return 0;
+}
+
+static void
+end_run(struct worker *w)
+{
+        if (w->prepared && w->workload->cleanup)
+                w->workload->cleanup(&w->ctx);
+        w->prepared = false;
+        if (w->spec->spawn == SPAWN_PER_TASK)
+                per_task_end(w);
+        w->seat->lock_wait_ns += w->gil.wait_ns;
+        w->seat->lock_switches += w->gil.switches;
+}
+
+static void
+measured_part(struct worker *w)
+{
+        bool children = w->spec->spawn != SPAWN_POOL && w->kind == WORKER_PROCESS;
+        struct evidence now;
+
+        evidence_read(&w->slot->base, w->schedstat, children);
+        if (w->under_gil)
+                gil_acquire(&w->gil);
+        task_loop_run(w);
+        if (w->under_gil)
+                gil_release(&w->gil);
+        evidence_read(&now, w->schedstat, children);
+        evidence_add_since(&w->seat->evidence, &now, &w->slot->base);
+}
+
+static void
+merge(struct worker *w)
+{
+        struct segment s = w->setup->segment;
+        sem_t *guard = w->semaphores.sem[SEMAPHORE_GUARD];
+        uint32_t cell = permits_acquire(&s.run->guard, guard, w->slot_index, &w->slot->permit_state);
+
+        totals_merge(&s, w->seat_index);
+        permits_release(&s.run->guard, guard, cell, &w->slot->permit_state);
+}
+
+static void
+serve(struct worker *w)
+{
+        struct run *run = w->setup->segment.run;
+        uint64_t taken = atomic_load(&w->seat->word), number = taken >> 24;
+        uint64_t tasks_before = atomic_load(&w->seat->tasks);
+        int r;
+
+        atomic_store_explicit(&w->slot->state, SLOT_RUNNING, memory_order_release);
+        r = begin_run(w);
+        if (r < 0) {
+                int32_t none = 0;
+
+                atomic_compare_exchange_strong(&run->prepare_error, &none, r);
+                __atomic_fetch_or(&run->attention, ATTENTION_STOP, __ATOMIC_RELAXED);
+        }
+        atomic_store(&w->seat->word, seat_pack(number, SEAT_READY, w->slot_index + 1));
+        if (r == 0 && wait_at_barrier(w))
+                measured_part(w);
+        end_run(w);
+        merge(w);
+        atomic_fetch_add_explicit(&w->slot->tasks, atomic_load(&w->seat->tasks) - tasks_before, memory_order_relaxed);
+        atomic_store_explicit(&w->slot->state, SLOT_IDLE, memory_order_release);
+        atomic_store_explicit(&w->seat->word, seat_pack(number, SEAT_DONE, w->slot_index + 1), memory_order_release);
+        worker_ring(w->setup);
+}
+
+void
+worker_main(const struct worker_setup *setup, const struct semaphores *semaphores, uint32_t slot)
+{
+        struct worker w = {
+                .setup = setup,
+                .semaphores = *semaphores,
+                .slot_index = slot,
+                .slot = &setup->segment.slots[slot],
+                .kind = atomic_load(&setup->segment.slots[slot].kind),
+                .schedstat = evidence_open(),
+        };
+        uint64_t awake_since = 0;
+
+        atomic_store_explicit(&w.slot->state, SLOT_IDLE, memory_order_release);
+        while (!atomic_load_explicit(&w.slot->retire, memory_order_acquire)) {
+                uint64_t seen = atomic_load_explicit(&setup->segment.run->current, memory_order_relaxed);
+
+                follow_generation(&w);
+                if (take_seat(&w)) {
+                        serve(&w);
+                        awake_since = clock_now_ns();
+                        continue;
+                }
+                sleep_at_gate(&w, seen, awake_since);
+        }
+        atomic_store_explicit(&w.slot->state, SLOT_RETIRING, memory_order_release);
+        if (w.schedstat >= 0)
+                close(w.schedstat);
+}

@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The worker: one executor, in a process of its own or a thread of the thread host. The same code serves both kinds and
+ * every mode, so that what is compared is the model and nothing else.
+ */
+#ifndef CONCD_WORKER_H
+#define CONCD_WORKER_H
+
+#include "concd/workload.h"
+#include "segment/ledger.h"
+#include "segment/segment.h"
+#include "segment/semaphores.h"
+
+#include <stdbool.h>
+
+/* What every worker of a daemon is given. Inherited over fork; read only. */
+struct worker_setup {
+        struct segment segment;
+        int doorbell;      /* eventfd: look at the run, something changed */
+        int herd_lock;     /* kept open, so that lock B lasts as long as any child */
+        int host_control;  /* eventfd: thread host, look at your slots */
+        bool parked_thread;
+};
+
+/* When which tasks are timed. */
+struct sampler {
+        uint64_t countdown, every, random;
+        uint64_t probe_ns, overhead_ns;
+        uint32_t probes;
+};
+
+/* One worker; private to its thread. */
+struct worker {
+        const struct worker_setup *setup;
+        struct semaphores semaphores;
+        uint32_t slot_index;
+        struct slot *slot;
+        enum worker_kind kind;
+        int schedstat;
+        cpu_set_t cpus;
+        bool cpus_set;
+
+        /* The present run. */
+        uint32_t seat_index;
+        struct seat *seat;
+        const struct run_spec *spec;
+        const struct concd_workload *workload;
+        struct concd_ctx ctx;
+        struct gil_thread gil;
+        bool under_gil;
+        bool prepared;
+        uint64_t block_began;
+        struct sampler sampler;
+        struct ledger_line *line; /* claimed now */
+        int (*execute)(struct concd_ctx *ctx, uint64_t index, uint64_t *ret_result);
+        struct per_task *per_task; /* spawn=per-task only */
+        enum failure_reason failure_reason; /* of a task that died in a child; valid with CONCD_CHILD_DIED */
+        int failure_value;
+};
+
+/* What execute() returns when the task's own process died of it for the last time allowed. */
+#define CONCD_CHILD_DIED (-10000)
+
+/* Serves runs until its slot is told to retire. Blocks; returns to be ended. */
+void worker_main(const struct worker_setup *setup, const struct semaphores *semaphores, uint32_t slot);
+
+/* The worker that `ctx` belongs to. */
+struct worker *worker_of(struct concd_ctx *ctx);
+
+/* Wakes the supervisor. Async-signal safe. */
+void worker_ring(const struct worker_setup *setup);
+
+/* In a loop that waits for another CPU. */
+static inline void
+worker_relax(void)
+{
+#if defined(__x86_64__) || defined(__i386__)
+        __builtin_ia32_pause();
+#elif defined(__aarch64__)
+        __asm__ volatile("yield");
+#endif
+}
+
+/* Measured cost of timing one task: two readings of the clock. Takes < 1 ms. */
+uint64_t worker_clock_overhead_ns(void);
+
+/* The word of a seat. */
+static inline uint64_t
+seat_pack(uint64_t run, enum seat_state state, uint32_t owner)
+{
+        return run << 24 | (uint64_t)state << 16 | owner;
+}
+
+static inline enum seat_state
+seat_state(uint64_t word)
+{
+        return (enum seat_state)((word >> 16) & 0xff);
+}
+
+static inline uint32_t
+seat_owner(uint64_t word)
+{
+        return word & 0xffff;
+}
+
+static inline uint64_t
+current_pack(uint64_t run, enum worker_kind kind, bool open)
+{
+        return run << 8 | (uint64_t)kind << 1 | (open ? CURRENT_OPEN : 0);
+}
+
+static inline uint64_t
+current_run(uint64_t current)
+{
+        return current >> 8;
+}
+
+#endif
