@@ -44,6 +44,8 @@ struct segment_header {
         uint64_t size;                 /* bytes of the whole segment */
         char boot_id[40];              /* /proc/sys/kernel/random/boot_id */
         char instance[36];
+        int32_t supervisor;            /* pid, and when it started: is this segment still in use? */
+        uint64_t supervisor_start;
         uint32_t max_workers;
         uint32_t n_slots;              /* 1 thread host + max_workers processes + max_workers threads */
         uint32_t ledger_chunks;
@@ -117,6 +119,7 @@ struct seat {
         uint32_t slot;                   /* who held it last */
         int32_t pid, tid;
         uint32_t cpu_lost;               /* a worker died and its CPU times could not be read */
+        _Atomic uint32_t in_block;       /* between blocking marks: not waiting for the interpreter lock */
         uint32_t sample_every;           /* one task in so many was timed */
         uint64_t lock_wait_ns, lock_switches, blocked_ns;
         struct evidence evidence;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "segment/segment.h"
 
+#include "segment/process_time.h"
 #include "segment/semaphores.h"
 #include "shared/log.h"
 
@@ -133,6 +134,8 @@ segment_create(struct segment *s, uid_t uid, const char *instance, uint32_t max_
         h->uid = uid;
         h->size = p.size;
         read_boot_id(h->boot_id, sizeof(h->boot_id));
+        h->supervisor = getpid();
+        h->supervisor_start = process_start_time(getpid());
         snprintf(h->instance, sizeof(h->instance), "%s", instance);
         h->max_workers = max_workers;
         h->n_slots = 1 + 2 * max_workers;
@@ -230,6 +233,20 @@ stale_job(const char *name)
         return id;
 }
 
+static bool
+in_use(const char *name)
+{
+        const struct segment_header *h = map_stale(name);
+        bool alive;
+
+        if (!h)
+                return false;
+        alive = h->supervisor != getpid() && h->supervisor_start != 0 &&
+                process_start_time(h->supervisor) == h->supervisor_start;
+        munmap((void *)h, h->size);
+        return alive;
+}
+
 int
 segment_remove_stale(uid_t uid, const char *instance, char **ret_job)
 {
@@ -239,6 +256,10 @@ segment_remove_stale(uid_t uid, const char *instance, char **ret_job)
         DIR *dir;
 
         segment_name(name, uid, instance);
+        if (in_use(name)) {
+                log_error("shared memory %s is in use by a running concd of the same instance elsewhere", name);
+                return -EBUSY;
+        }
         if (ret_job)
                 *ret_job = stale_job(name);
         if (shm_unlink(name) == 0)

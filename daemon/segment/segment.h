@@ -50,7 +50,7 @@ void segment_unlink(const struct segment *s);
 /*
  * Takes away what a dead daemon of this instance left in /dev/shm: its segment and its semaphores of every generation.
  * Only with both locks of the instance in hand. *ret_job, when given, receives the id of the job that was running
- * (malloc'ed) or NULL. Returns how many files were removed, or -errno.
+ * (malloc'ed) or NULL. Returns how many files were removed, or -errno; -EBUSY when the segment's supervisor still lives.
  */
 int segment_remove_stale(uid_t uid, const char *instance, char **ret_job);
 

@@ -101,6 +101,7 @@ await_thread(struct batch *b, uint64_t i, uint64_t *ret_result, uint64_t *ret_en
                 return CONCD_CHILD_DIED;
         }
         task_thread_await(&t->thread);
+        w->blocked_ns += t->thread.mailbox.blocked_ns;
         *ret_result = t->thread.mailbox.result;
         *ret_end_ns = t->thread.mailbox.end_ns;
         return t->thread.mailbox.rc;
@@ -120,6 +121,7 @@ await_process(struct batch *b, uint64_t i, uint64_t *ret_result, uint64_t *ret_e
 
                 t->pid = 0;
                 if (end == TASK_END_DONE) {
+                        w->blocked_ns += b->mailboxes[i].blocked_ns;
                         *ret_result = b->mailboxes[i].result;
                         *ret_end_ns = b->mailboxes[i].end_ns;
                         return b->mailboxes[i].rc;

@@ -45,6 +45,7 @@ execute_in_process(struct concd_ctx *ctx, uint64_t index, uint64_t *ret_result)
                 switch (task_process_await(pid, m, &w->failure_reason, &w->failure_value)) {
                 case TASK_END_DONE:
                         *ret_result = m->result;
+                        w->blocked_ns += m->blocked_ns;
                         return m->rc;
                 case TASK_END_OWN:
                         if (task_process_charge(w) >= LEDGER_ATTEMPTS_MAX)

@@ -6,11 +6,11 @@
  */
 #include "worker/process.h"
 
+#include "segment/process_time.h"
 #include "shared/log.h"
 #include "worker/fatal.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
 #include <pthread.h>
 #include <signal.h>
@@ -19,27 +19,6 @@
 
 /* The parked thread needs next to nothing. */
 #define PARKED_STACK_BYTES (64 * 1024)
-
-uint64_t
-process_start_time(pid_t pid)
-{
-        char path[48], buf[1024], *p;
-        AUTO_CLOSE int fd = -1;
-        unsigned long long start = 0;
-        ssize_t n;
-
-        snprintf(path, sizeof(path), "/proc/%d/stat", pid);
-        fd = open(path, O_RDONLY | O_CLOEXEC);
-        n = fd >= 0 ? read(fd, buf, sizeof(buf) - 1) : -1;
-        if (n <= 0)
-                return 0;
-        buf[n] = 0;
-        /* Field 22, counted from behind the command's name, which may contain anything. */
-        p = strrchr(buf, ')');
-        for (int field = 2; p && field < 22; field++)
-                p = strchr(p + 1, ' ');
-        return p && sscanf(p, "%llu", &start) == 1 ? start : 0;
-}
 
 static int
 by_value(const void *a, const void *b)

@@ -14,7 +14,4 @@ _Noreturn void process_worker_main(const struct worker_setup *setup, const struc
 _Noreturn void thread_host_main(const struct worker_setup *setup, const struct semaphores *semaphores,
                                 pid_t supervisor);
 
-/* Start time of a process in clock ticks since boot, from /proc; 0 when there is none. */
-uint64_t process_start_time(pid_t pid);
-
 #endif

@@ -18,10 +18,11 @@
 static void
 fill_mailbox(struct task_mailbox *m, struct concd_ctx *ctx, const struct concd_workload *workload, uint64_t index)
 {
-        uint64_t result = 0;
+        uint64_t result = 0, blocked = worker_of(ctx)->blocked_ns;
 
         m->rc = workload->run(ctx, index, &result);
         m->result = result;
+        m->blocked_ns = worker_of(ctx)->blocked_ns - blocked;
         m->end_ns = clock_now_ns();
         atomic_store_explicit(&m->done, 1, memory_order_release);
 }

@@ -13,6 +13,7 @@ struct task_mailbox {
         int32_t rc;
         uint64_t result;
         uint64_t end_ns;
+        uint64_t blocked_ns; /* inside blocking marks */
 };
 
 enum task_end {

@@ -84,6 +84,7 @@ block_begin(struct concd_ctx *ctx)
 
         if (w->under_gil)
                 gil_release(&w->gil);
+        atomic_store_explicit(&w->seat->in_block, 1, memory_order_relaxed);
         w->block_began = clock_now_ns();
 }
 
@@ -92,7 +93,8 @@ block_end(struct concd_ctx *ctx)
 {
         struct worker *w = worker_of(ctx);
 
-        w->seat->blocked_ns += clock_now_ns() - w->block_began;
+        w->blocked_ns += clock_now_ns() - w->block_began;
+        atomic_store_explicit(&w->seat->in_block, 0, memory_order_relaxed);
         if (w->under_gil)
                 gil_acquire(&w->gil);
 }
@@ -184,14 +186,16 @@ all_ready(const struct worker *w)
 }
 
 static void
-open_barrier(struct run *run)
+open_barrier(const struct worker_setup *setup)
 {
+        struct run *run = setup->segment.run;
         uint32_t closed = BARRIER_CLOSED;
 
         if (!atomic_compare_exchange_strong(&run->go, &closed, BARRIER_OPENING))
                 return;
         atomic_store(&run->start_ns, clock_now_ns());
         atomic_store(&run->go, BARRIER_OPEN);
+        worker_ring(setup);
         syscall(SYS_futex, &run->go, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
 }
 
@@ -208,7 +212,7 @@ wait_at_barrier(struct worker *w)
                 if (__atomic_load_n(&run->attention, __ATOMIC_RELAXED) & ATTENTION_STOP)
                         return false;
                 if (all_ready(w))
-                        open_barrier(run);
+                        open_barrier(w->setup);
                 else if (clock_now_ns() - arrived < BARRIER_SPIN_NS)
                         worker_relax();
                 else
@@ -277,6 +281,8 @@ end_run(struct worker *w)
                 per_task_end(w);
         w->seat->lock_wait_ns += w->gil.wait_ns;
         w->seat->lock_switches += w->gil.switches;
+        w->seat->blocked_ns += w->blocked_ns;
+        w->blocked_ns = 0;
 }
 
 static void

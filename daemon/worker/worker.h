@@ -49,7 +49,7 @@ struct worker {
         struct gil_thread gil;
         bool under_gil;
         bool prepared;
-        uint64_t block_began;
+        uint64_t block_began, blocked_ns;
         struct sampler sampler;
         struct ledger_line *line; /* claimed now */
         int (*execute)(struct concd_ctx *ctx, uint64_t index, uint64_t *ret_result);
