@@ -23,8 +23,8 @@ int workload_param_index(const struct concd_workload *w, const char *name);
 /* Sets the defaults of all its parameters; the rest of the array is left alone. */
 void workload_params_default(const struct concd_workload *w, int64_t params[CONCD_PARAMS_MAX]);
 
-/* Parses one value. An int is read by quantity_parse_int, or with a factor or exponent (1e6, 10k) by quantity_parse_count.
- * 0, or -EINVAL with *ret_allowed (malloc'ed) saying what is allowed: "0 to 1000000000 ns" or
+/* Parses one value. An int is read by quantity_parse_int, or with a factor or exponent (1e6, 10k) by
+ * quantity_parse_count. 0, or -EINVAL with *ret_allowed (malloc'ed) saying what is allowed: "0 to 1000000000 ns" or
  * "error, wrong, …". -ENOMEM. */
 int workload_param_parse(const struct concd_param *p, const char *value, int64_t *ret, char **ret_allowed);
 
