@@ -44,20 +44,25 @@ struct service_info {
 };
 
 /* `interface` is the text of the one interface served beside org.varlink.service; `methods` (ended by a NULL name)
- * must be exactly its methods, else -EINVAL, logged. 0 or -errno. */
+ * must be exactly its methods, and it must declare the errors BadValue, Busy and ShuttingDown as org.concd does, else
+ * -EINVAL, logged. 0 or -errno. Borrows all its arguments, and the strings of `info`, for the life of the service. From
+ * now on the process ignores SIGPIPE. */
 int service_new(struct event_base *base, const struct service_info *info, const char *interface,
                 const struct service_method *methods, void *userdata, struct service **ret);
 
-/* Ends all connections at once, without another word. Takes NULL. */
+/* Ends all connections at once, without another word; the owners of unfinished calls are told as if their clients had gone
+ * (call_on_gone). Not to be called from within a handler. Takes NULL. */
 void service_free(struct service *service);
 
 void service_set_limits(struct service *service, const struct service_limits *limits);
 
 /* Takes over a listening socket (non-blocking, close-on-exec) and starts to accept. On EMFILE and
- * ENFILE the listener rests for 100 ms, or until a connection ends. 0 or -errno. */
+ * ENFILE the listener rests for 100 ms, or until a connection ends. 0; or -errno (-EBUSY: it listens already), and then
+ * the descriptor is still the caller's. */
 int service_listen(struct service *service, int fd);
 
-/* No new connections and no new calls: calls that come from now on get org.concd.ShuttingDown. */
+/* No new connections (the listening socket is closed) and no new calls: those that come from now on, of any interface,
+ * get org.concd.ShuttingDown. */
 void service_shutdown(struct service *service);
 
 /* Connections open now. */
@@ -67,7 +72,7 @@ unsigned service_clients(const struct service *service);
  * somebody off. */
 bool service_is_busy(const struct service *service);
 
-/* Called whenever a connection opened or ended. */
+/* Called whenever a connection opened or ended, with the service's userdata; it must not free the service. */
 void service_on_clients_changed(struct service *service, void (*fn)(void *userdata));
 
 /* ── a call, from inside a handler or later ── */

@@ -1,0 +1,500 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * One connection and the call that it is waiting for.
+ *
+ *   bytes arrive ─▶ session_dispatch(): while no call is being answered, take the next message and hand it to its
+ *                   method's handler, which answers at once (the loop goes on) or later (the loop ends, and call_finish()
+ *                   kicks the session: its next call starts from the event loop, never on the stack of whoever replied)
+ *
+ * Reading never stops while the client may still send, because only reading shows that it went away. So what may pile
+ * up is bounded: a message by max_message; and the requests behind a call in progress together by as much again.
+ *
+ * How a connection ends. A full close of the client, or an error of the socket: whatever it asked for is moot. A client may
+ * also close only its writing side and wait for replies (`printf … | socat`): EOF is read then too, but poll(2) does
+ * not tell POLLHUP. The requests that it sent are answered and the connection is closed behind the last reply. After
+ * EOF libevent watches nothing on this socket, so the session looks for POLLHUP once a second while a call is running.
+ *
+ * A malformed request, and a cut one before EOF, end the reading too: what was answered before is still delivered.
+ * Every other offence closes the connection at once.
+ *
+ * Sessions are freed at two places only: at the end of an event callback (session_settle()), and in service_free().
+ * Whoever finds a reason elsewhere leaves it in session->doom and kicks.
+ */
+#include "protocol/service-private.h"
+
+#include "shared/log.h"
+#include "shared/varlink.h"
+
+#include <errno.h>
+#include <event2/buffer.h>
+#include <event2/bufferevent.h>
+#include <poll.h>
+#include <stdarg.h>
+#include <string.h>
+
+#define GIVEN_MAX 64 /* characters of a value that is quoted back */
+
+struct call {
+        struct session *session;
+        const struct idl *idl;
+        const char *method; /* without its interface; NULL before it is known */
+        bool more, oneway;
+        void (*gone)(void *arg, struct call *call);
+        void *gone_arg;
+};
+
+static void
+session_kick(struct session *s)
+{
+        event_active(s->kick, EV_TIMEOUT, 1);
+}
+
+/* The session will be closed soon; the first reason is the one that is told. */
+static void
+session_doom(struct session *s, const char *why)
+{
+        if (!s->doom)
+                s->doom = why;
+        if (!s->dispatching)
+                session_kick(s);
+}
+
+static size_t
+unread(const struct session *s)
+{
+        return evbuffer_get_length(bufferevent_get_output(s->bev));
+}
+
+static size_t
+unheard(const struct session *s)
+{
+        return evbuffer_get_length(bufferevent_get_input(s->bev));
+}
+
+/* Forgets what was sent and reads no more; the session ends when its output is written. */
+static void
+session_stop_reading(struct session *s, const char *why)
+{
+        log_info("client pid %d uid %u: %s", s->peer.pid, s->peer.uid, why);
+        s->eof = true;
+        s->searched = 0;
+        bufferevent_disable(s->bev, EV_READ);
+        evbuffer_drain(bufferevent_get_input(s->bev), unheard(s));
+}
+
+/* Has the client closed both directions? */
+static bool
+is_hung_up(const struct session *s)
+{
+        struct pollfd p = { .fd = s->fd };
+
+        return poll(&p, 1, 0) > 0 && (p.revents & (POLLHUP | POLLERR));
+}
+
+/* ── replies ── */
+
+static void
+free_message(const void *data, size_t len, void *arg)
+{
+        free(arg);
+}
+
+static void
+call_send(struct call *call, const char *error, json_t *parameters, bool continues)
+{
+        struct session *s = call->session;
+        size_t len;
+        char *message;
+
+        if (call->oneway || s->doom)
+                return;
+        message = service_encode(s->service, call->idl, call->method, error, parameters, continues, &len);
+        if (!message || evbuffer_add_reference(bufferevent_get_output(s->bev), message, len, free_message, message) < 0) {
+                free(message);
+                session_doom(s, "out of memory");
+        } else if (unread(s) > s->service->limits.max_unread) {
+                session_doom(s, "too much unread output");
+        }
+}
+
+/* The call has been answered. */
+static void
+call_finish(struct call *call)
+{
+        struct session *s = call->session;
+
+        s->call = NULL;
+        free(call);
+        if (!s->dispatching)
+                session_kick(s);
+}
+
+const struct peer *
+call_peer(const struct call *call)
+{
+        return &call->session->peer;
+}
+
+bool
+call_wants_more(const struct call *call)
+{
+        return call->more;
+}
+
+void
+call_reply(struct call *call, json_t *parameters)
+{
+        call_send(call, NULL, parameters, false);
+        json_decref(parameters);
+        call_finish(call);
+}
+
+void
+call_progress(struct call *call, json_t *parameters)
+{
+        if (call->more && unread(call->session) == 0)
+                call_send(call, NULL, parameters, true);
+        json_decref(parameters);
+}
+
+void
+call_error(struct call *call, const char *name, json_t *parameters)
+{
+        call_send(call, name, parameters, false);
+        json_decref(parameters);
+        call_finish(call);
+}
+
+/* A JSON string of a text that may have been cut within its last UTF-8 character. NULL when out of memory. */
+static json_t *
+string_of_cut(const char *text)
+{
+        size_t len = strlen(text);
+        json_t *string = json_stringn(text, len);
+
+        for (unsigned i = 0; i < 3 && !string && len > 0; i++)
+                string = json_stringn(text, --len);
+        return string;
+}
+
+void
+call_bad_value(struct call *call, const char *field, const char *allowed, const char *given_fmt, ...)
+{
+        AUTO_FREE char *given = NULL;
+        va_list ap;
+
+        va_start(ap, given_fmt);
+        if (vasprintf(&given, given_fmt, ap) < 0)
+                given = NULL;
+        va_end(ap);
+        call_error(call, "BadValue", json_pack("{s:s, s:o, s:s}", "field", field, "given",
+                                               string_of_cut(given ? given : "?"), "allowed", allowed));
+}
+
+void
+call_on_gone(struct call *call, void (*fn)(void *arg, struct call *call), void *arg)
+{
+        call->gone = fn;
+        call->gone_arg = arg;
+}
+
+/* ── requests ── */
+
+/* Cuts a text after `max` characters of UTF-8. */
+static void
+cut_text(char *text, size_t max)
+{
+        for (size_t n = 0; *text; text++) {
+                if (((unsigned char)*text & 0xc0) != 0x80 && n++ == max) {
+                        *text = '\0';
+                        return;
+                }
+        }
+}
+
+/* The parameters do not fit the declaration. An own field with a bad value deserves to be told what would do. */
+static void
+refuse_parameters(struct call *call, bool own, const char *field, const char *expected, json_t *given)
+{
+        AUTO_FREE char *text = own && expected && given ? json_dumps(given, JSON_COMPACT | JSON_ENCODE_ANY) : NULL;
+
+        if (text) {
+                cut_text(text, GIVEN_MAX);
+                call_bad_value(call, field, expected, "%s", text);
+        } else {
+                call_error(call, "org.varlink.service.InvalidParameter", json_pack("{s:s}", "parameter", field));
+        }
+}
+
+/* `name` is the method without its interface. */
+static void
+call_route(struct call *call, const char *full, const char *name, json_t *parameters)
+{
+        struct service *service = call->session->service;
+        bool own = call->idl == service->own;
+        AUTO_FREE char *field = NULL, *expected = NULL;
+        json_t *given = NULL;
+        int r = idl_check_input(call->idl, name, parameters, &field, &expected, &given);
+
+        if (r == -ENOENT) {
+                call_error(call, "org.varlink.service.MethodNotFound", json_pack("{s:s}", "method", full));
+                return;
+        }
+        call->method = name;
+        if (r < 0) {
+                refuse_parameters(call, own, field ? field : "?", expected, given);
+        } else if (own) {
+                const struct service_method *m = service_find_method(service, name);
+
+                call->method = m->name;
+                m->handle(service->userdata, call, parameters);
+        } else {
+                service_handle_standard(service, name, call, parameters);
+        }
+}
+
+/* Starts one call; on return it is answered, or somebody else's to answer. */
+static void
+session_start_call(struct session *s, const struct varlink_call *request)
+{
+        struct service *service = s->service;
+        const char *dot = strrchr(request->method, '.');
+        AUTO_FREE char *interface = strndup(request->method, (size_t)(dot - request->method));
+        struct call *call = calloc(1, sizeof(*call));
+
+        if (!call || !interface) {
+                free(call);
+                session_doom(s, "out of memory");
+                return;
+        }
+        *call = (struct call){ .session = s, .more = request->more, .oneway = request->oneway };
+        s->call = call;
+        if (strcmp(interface, idl_interface(service->own)) == 0)
+                call->idl = service->own;
+        else if (strcmp(interface, idl_interface(service->standard)) == 0)
+                call->idl = service->standard;
+        if (service->stopping)
+                call_error(call, "ShuttingDown", NULL);
+        else if (request->upgrade)
+                call_error(call, "org.varlink.service.InvalidParameter", json_pack("{s:s}", "parameter", "upgrade"));
+        else if (!call->idl)
+                call_error(call, "org.varlink.service.InterfaceNotFound", json_pack("{s:s}", "interface", interface));
+        else
+                call_route(call, request->method, dot + 1, request->parameters);
+}
+
+/* Decodes and removes the first `len` bytes of the input and the NUL behind them. False: there will be no next call. */
+static bool
+take_message(struct session *s, size_t len, struct varlink_call *ret)
+{
+        struct evbuffer *input = bufferevent_get_input(s->bev);
+        const char *why = "malformed request", *message = (const char *)evbuffer_pullup(input, (ev_ssize_t)len + 1);
+        int r = message ? varlink_call_decode(message, len, ret, &why) : VARLINK_E_MEMORY;
+
+        evbuffer_drain(input, len + 1);
+        s->searched = 0;
+        event_del(s->timer);
+        if (r == VARLINK_OK && varlink_method_is_valid(ret->method))
+                return true;
+        if (r == VARLINK_OK) {
+                varlink_call_deinit(ret);
+                why = "bad name of a method";
+        }
+        if (r == VARLINK_E_MEMORY)
+                session_doom(s, "out of memory");
+        else
+                session_stop_reading(s, why);
+        return false;
+}
+
+/* Finds the length of the first message of the input, without its NUL; -1 when it is not complete yet, or too long. */
+static ev_ssize_t
+find_message(struct session *s)
+{
+        struct evbuffer *input = bufferevent_get_input(s->bev);
+        uint64_t max = s->service->limits.max_message;
+        struct evbuffer_ptr from, nul = { .pos = -1 };
+
+        if (unheard(s) > s->searched && evbuffer_ptr_set(input, &from, s->searched, EVBUFFER_PTR_SET) == 0)
+                nul = evbuffer_search(input, "\0", 1, &from);
+        s->searched = unheard(s);
+        if (nul.pos < 0 ? s->searched < max : (uint64_t)nul.pos < max)
+                return nul.pos;
+        session_stop_reading(s, "request too long");
+        return -1;
+}
+
+static void
+session_dispatch(struct session *s)
+{
+        ev_ssize_t len;
+
+        s->dispatching = true;
+        while (!s->call && !s->doom && (len = find_message(s)) >= 0) {
+                struct varlink_call request;
+
+                if (!take_message(s, (size_t)len, &request))
+                        break;
+                session_start_call(s, &request);
+                varlink_call_deinit(&request);
+        }
+        s->dispatching = false;
+}
+
+/* ── the life of a session ── */
+
+static struct timeval
+request_timeout(const struct session *s)
+{
+        uint64_t ns = s->service->limits.request_timeout_ns;
+
+        return (struct timeval){ .tv_sec = (time_t)(ns / NS_PER_S), .tv_usec = (suseconds_t)(ns % NS_PER_S / 1000) };
+}
+
+/* The deadline of a partial request starts with its first byte and no later one moves it. */
+static void
+session_set_timer(struct session *s)
+{
+        struct timeval second = { .tv_sec = 1 }, timeout = request_timeout(s);
+
+        if (s->eof ? !s->call : (s->call || unheard(s) == 0))
+                event_del(s->timer);
+        else if (!event_pending(s->timer, EV_TIMEOUT, NULL))
+                event_add(s->timer, s->eof ? &second : &timeout);
+}
+
+/* Is it over without anybody's fault? */
+static bool
+is_finished(const struct session *s)
+{
+        return s->eof && !s->call && unheard(s) == 0 && unread(s) == 0;
+}
+
+/* Closes the session or says what it waits for. Expects that no complete request is left without a call before it. */
+static void
+session_settle(struct session *s)
+{
+        if (s->call && unheard(s) > s->service->limits.max_message)
+                session_doom(s, "too many requests behind a call in progress");
+        if (s->eof && !s->call && unheard(s) > 0)
+                session_stop_reading(s, "closed within a request");
+        if (s->doom)
+                log_info("client pid %d uid %u dropped: %s", s->peer.pid, s->peer.uid, s->doom);
+        if (s->doom || is_finished(s))
+                session_free(s);
+        else
+                session_set_timer(s);
+}
+
+/* What every event callback ends with. The session may be gone then. */
+static void
+session_run(struct session *s)
+{
+        session_dispatch(s);
+        session_settle(s);
+}
+
+static void
+on_kick(evutil_socket_t fd, short what, void *arg)
+{
+        session_run(arg);
+}
+
+static void
+on_moved(struct bufferevent *bev, void *arg)
+{
+        session_run(arg);
+}
+
+static void
+on_timer(evutil_socket_t fd, short what, void *arg)
+{
+        struct session *s = arg;
+
+        if (!s->eof)
+                s->doom = "request not finished in time";
+        else if (is_hung_up(s))
+                s->doom = "went away";
+        session_run(s);
+}
+
+static void
+on_end(struct bufferevent *bev, short what, void *arg)
+{
+        struct session *s = arg;
+
+        if (what & BEV_EVENT_TIMEOUT) {
+                s->doom = "replies not read in time";
+        } else if ((what & BEV_EVENT_ERROR) || is_hung_up(s)) {
+                log_debug("client pid %d uid %u went away", s->peer.pid, s->peer.uid);
+                session_free(s);
+                return;
+        }
+        s->eof = true;
+        session_run(s);
+}
+
+void
+session_apply_limits(struct session *s)
+{
+        struct timeval timeout = request_timeout(s);
+
+        bufferevent_set_timeouts(s->bev, NULL, &timeout);
+}
+
+int
+session_new(struct service *service, int fd, const struct peer *peer)
+{
+        struct session *s = calloc(1, sizeof(*s));
+
+        if (!s)
+                return -ENOMEM;
+        *s = (struct session){ .service = service, .peer = *peer, .fd = fd };
+        s->bev = bufferevent_socket_new(service->base, fd, 0);
+        s->kick = event_new(service->base, -1, 0, on_kick, s);
+        s->timer = evtimer_new(service->base, on_timer, s);
+        if (s->bev && s->kick && s->timer) {
+                bufferevent_setcb(s->bev, on_moved, on_moved, on_end, s);
+                session_apply_limits(s);
+                if (bufferevent_enable(s->bev, EV_READ | EV_WRITE) == 0) {
+                        TAILQ_INSERT_TAIL(&service->sessions, s, entry);
+                        service->n_sessions++;
+                        return 0;
+                }
+        }
+        if (s->bev)
+                bufferevent_free(s->bev);
+        if (s->kick)
+                event_free(s->kick);
+        if (s->timer)
+                event_free(s->timer);
+        free(s);
+        return -ENOMEM;
+}
+
+void
+session_free(struct session *s)
+{
+        struct service *service = s->service;
+        struct call *call = TAKE(s->call);
+
+        TAILQ_REMOVE(&service->sessions, s, entry);
+        service->n_sessions--;
+        if (call && call->gone)
+                call->gone(call->gone_arg, call);
+        free(call);
+        event_free(s->kick);
+        event_free(s->timer);
+        /* libevent frees a bufferevent from its loop; the descriptor must not wait for that. */
+        bufferevent_disable(s->bev, EV_READ | EV_WRITE);
+        bufferevent_free(s->bev);
+        close(s->fd);
+        free(s);
+        service_session_ended(service);
+}
+
+bool
+session_is_busy(const struct session *s)
+{
+        return s->call || unread(s) > 0 || event_pending(s->kick, EV_TIMEOUT, NULL);
+}
