@@ -1,0 +1,253 @@
+/* SPDX-License-Identifier: MIT */
+#include "ctl/autostart.h"
+
+#include "build-config.h"
+#include "ctl/exit_code.h"
+#include "ctl/message.h"
+#include "ctl/place.h"
+#include "shared/clock.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#define PATIENCE_NS (5 * NS_PER_S)
+#define PATIENCE_AFTER_FAILURE_NS NS_PER_S /* another starter's daemon may still come up */
+#define RETRY_FIRST_NS (2 * NS_PER_MS)
+#define RETRY_MOST_NS (50 * NS_PER_MS)
+#define RESTART_AFTER_NS (100 * NS_PER_MS)
+#define LOG_MAX (1024 * 1024)
+
+/* What a daemon started by us sees of the environment: nothing that would make two starters' daemons differ. */
+static const char *const kept_variables[] = {
+        "PATH", "HOME", "USER", "LANG", "TMPDIR", "XDG_RUNTIME_DIR", "ASAN_OPTIONS", "UBSAN_OPTIONS", "TSAN_OPTIONS",
+};
+
+static bool
+is_program(const char *path)
+{
+        struct stat st;
+
+        return stat(path, &st) == 0 && S_ISREG(st.st_mode) && access(path, X_OK) == 0;
+}
+
+/* Malloc'ed; NULL when there is none. */
+static char *
+find_daemon(void)
+{
+        static const char *const beside[] = { "concd", "../daemon/concd", "../sbin/concd" };
+        const char *named = getenv("CONCD_DAEMON");
+        char self[4096], *path;
+        ssize_t n;
+
+        if (named && *named)
+                return realpath(named, NULL);
+        n = readlink("/proc/self/exe", self, sizeof(self) - 1);
+        if (n > 0) {
+                self[n] = '\0';
+                *strrchr(self, '/') = '\0';
+                for (size_t i = 0; i < ARRAY_SIZE(beside); i++) {
+                        if (asprintf(&path, "%s/%s", self, beside[i]) < 0)
+                                return NULL;
+                        if (is_program(path))
+                                return path;
+                        free(path);
+                }
+        }
+        return is_program(CONCD_SBINDIR "/concd") ? strdup(CONCD_SBINDIR "/concd") : NULL;
+}
+
+static int
+open_log(const char *path)
+{
+        struct stat st;
+        int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_CLOEXEC, 0600);
+
+        if (fd >= 0 && fstat(fd, &st) == 0 && st.st_size > LOG_MAX && ftruncate(fd, 0) < 0) {
+                close(fd);
+                return -1;
+        }
+        return fd;
+}
+
+/* Ended by NULL; the strings stay the caller's environment. */
+static void
+fill_environment(char **ret)
+{
+        for (char **e = environ; *e; e++)
+                for (size_t i = 0; i < ARRAY_SIZE(kept_variables); i++) {
+                        size_t len = strlen(kept_variables[i]);
+
+                        if (strncmp(*e, kept_variables[i], len) == 0 && (*e)[len] == '=') {
+                                *ret++ = *e;
+                                break;
+                        }
+                }
+        *ret = NULL;
+}
+
+/* The daemon serves later callers too, who may use CPUs that this one may not: each job carries its own set. */
+static void
+reset_affinity(void)
+{
+        cpu_set_t all;
+
+        memset(&all, 0xff, sizeof(all));
+        sched_setaffinity(0, sizeof(all), &all);
+}
+
+static void
+reset_signals(void)
+{
+        sigset_t none;
+
+        sigemptyset(&none);
+        for (int sig = 1; sig < NSIG; sig++)
+                signal(sig, SIG_DFL);
+        sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+/* In the child; does not return. */
+static void __attribute__((noreturn))
+become_daemon(const char *program, const char *socket, int log_fd)
+{
+        char *environment[ARRAY_SIZE(kept_variables) + 1];
+        const char *argv[] = { "concd", "--private", "--socket", socket, NULL };
+        int null_fd = open("/dev/null", O_RDONLY);
+
+        if (setsid() < 0 || chdir("/") < 0 || null_fd < 0 || dup2(null_fd, 0) < 0 || dup2(log_fd, 1) < 0 ||
+            dup2(log_fd, 2) < 0)
+                _exit(126);
+        close_range(3, ~0U, 0);
+        reset_signals();
+        reset_affinity();
+        fill_environment(environment);
+        execve(program, (char *const *)argv, environment);
+        dprintf(2, "cannot execute %s: %s\n", program, strerror(errno));
+        _exit(127);
+}
+
+static int
+start(const char *program, const char *socket, const char *log_path, pid_t *ret_pid)
+{
+        AUTO_CLOSE int log_fd = open_log(log_path);
+        pid_t pid;
+
+        if (log_fd < 0)
+                return message_fail(CTL_EXIT_NO_DAEMON, "cannot write %s: %s", log_path, strerror(errno));
+        pid = fork();
+        if (pid < 0)
+                return message_fail(CTL_EXIT_NO_DAEMON, "cannot start a daemon: %s", strerror(errno));
+        if (pid == 0)
+                become_daemon(program, socket, log_fd);
+        *ret_pid = pid;
+        return 0;
+}
+
+/* The last line that is not empty, without its newline; "" when there is none. */
+static void
+last_line(const char *path, char *buf, size_t size)
+{
+        AUTO_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+        struct stat st;
+        ssize_t n;
+        char *newline;
+
+        buf[0] = '\0';
+        if (fd < 0 || fstat(fd, &st) < 0)
+                return;
+        n = pread(fd, buf, size - 1, MAX(st.st_size - (off_t)(size - 1), (off_t)0));
+        if (n < 0)
+                n = 0;
+        while (n > 0 && buf[n - 1] == '\n')
+                n--;
+        buf[n] = '\0';
+        newline = strrchr(buf, '\n');
+        if (newline)
+                memmove(buf, newline + 1, strlen(newline + 1) + 1);
+}
+
+static int
+give_up(const char *socket, const char *log_path, int connect_result)
+{
+        char line[512];
+
+        last_line(log_path, line, sizeof(line));
+        message_print("no daemon answers at %s: %s", socket, strerror(connect_result < 0 ? -connect_result : EIO));
+        return message_fail(CTL_EXIT_NO_DAEMON, "the last line of %s: %s", log_path, *line ? line : "(it is empty)");
+}
+
+static bool
+is_nobody_listening(int connect_result)
+{
+        return connect_result == -ENOENT || connect_result == -ECONNREFUSED || connect_result == -EAGAIN;
+}
+
+struct attempt {
+        pid_t pid;            /* of the daemon that was started and has not exited; 0: none */
+        uint64_t give_up_ns;
+        uint64_t restart_ns;  /* when to start another; UINT64_MAX: not */
+};
+
+/* Sees whether the daemon that was started has exited, and decides what that means. */
+static void
+watch_child(struct attempt *a)
+{
+        int status;
+        uint64_t now = clock_now_ns();
+
+        if (a->pid == 0 || waitpid(a->pid, &status, WNOHANG) <= 0)
+                return;
+        a->pid = 0;
+        if (WIFEXITED(status) && WEXITSTATUS(status) == AUTOSTART_ALREADY_RUNNING)
+                a->restart_ns = now + RESTART_AFTER_NS;
+        else if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
+                a->give_up_ns = MIN(a->give_up_ns, now + PATIENCE_AFTER_FAILURE_NS);
+}
+
+static void
+pause_ns(uint64_t ns)
+{
+        struct timespec ts = { .tv_sec = (time_t)(ns / NS_PER_S), .tv_nsec = (long)(ns % NS_PER_S) };
+
+        nanosleep(&ts, NULL);
+}
+
+int
+autostart_connect(const char *dir, const char *socket, int *ret_fd)
+{
+        struct attempt a = { .give_up_ns = clock_now_ns() + PATIENCE_NS };
+        AUTO_FREE char *program = find_daemon(), *log_path = NULL;
+        uint64_t wait_ns = RETRY_FIRST_NS;
+        int r, started;
+
+        if (asprintf(&log_path, "%s/concd.log", dir) < 0)
+                return message_fail(CTL_EXIT_INTERNAL, "out of memory");
+        for (;;) {
+                r = place_connect(socket, ret_fd);
+                if (r == 0)
+                        return 0;
+                if (!is_nobody_listening(r))
+                        return message_fail(r == PLACE_E_FOREIGN ? CTL_EXIT_NOT_PERMITTED : CTL_EXIT_NO_DAEMON, "%s: %s",
+                                            socket, place_error_text(r));
+                if (!program)
+                        return message_fail(CTL_EXIT_NO_DAEMON,
+                                            "no daemon is running, and the program concd is not found: set $CONCD_DAEMON");
+                if (clock_now_ns() >= a.restart_ns) {
+                        a.restart_ns = UINT64_MAX;
+                        started = start(program, socket, log_path, &a.pid);
+                        if (started != 0)
+                                return started;
+                }
+                pause_ns(wait_ns);
+                wait_ns = MIN(wait_ns * 3 / 2, RETRY_MOST_NS);
+                watch_child(&a);
+                if (clock_now_ns() >= a.give_up_ns)
+                        return give_up(socket, log_path, r);
+        }
+}

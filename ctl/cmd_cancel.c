@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: MIT */
+#include "ctl/answer.h"
+#include "ctl/exit_code.h"
+#include "ctl/field.h"
+#include "ctl/job_id.h"
+#include "ctl/message.h"
+#include "ctl/text.h"
+
+extern const struct command command_cancel;
+
+static const struct operand_spec operands[] = {
+        { .name = "ID", .help = "the job's id, or so many of its first digits that no other job has them" },
+        { .name = NULL },
+};
+
+static const struct option_spec options[] = {
+        COMMAND_OPTION_JSON,
+        COMMAND_OPTION_SOCKET,
+        COMMAND_OPTION_END,
+};
+
+static int
+print_answer(const struct args *args, const struct varlink_reply *reply, const char *raw, size_t len)
+{
+        if (reply->error)
+                return answer_report_error(args->command, reply);
+        if (args_has(args, "json"))
+                answer_put_json(reply, raw, len, NULL);
+        else
+                text_printf(stdout, "job %.*s: %s\n", JOB_ID_SHORT, field_text(reply->parameters, "id"),
+                            field_text(reply->parameters, "state"));
+        return 0;
+}
+
+static int
+cancel(const struct args *args)
+{
+        AUTO_CLIENT struct client *client = NULL;
+        AUTO_JSON json_t *parameters = NULL;
+        struct varlink_reply reply;
+        const char *raw;
+        size_t len;
+        char id[JOB_ID_DIGITS + 1];
+        int r = client_open(args_text(args, "socket"), CLIENT_ONLY_RUNNING, &client);
+
+        if (r == 0)
+                r = job_id_resolve(client, args->operands[0], id);
+        if (r != 0)
+                return r;
+        parameters = json_pack("{s:s}", "id", id);
+        r = client_call(client, "org.concd.Cancel", parameters, -1, &reply, &raw, &len);
+        if (r != 0)
+                return message_fail(CTL_EXIT_NO_DAEMON, "%s: %s", client->socket, stream_error_text(r));
+        r = print_answer(args, &reply, raw, len);
+        varlink_reply_deinit(&reply);
+        return r;
+}
+
+const struct command command_cancel = {
+        .name = "cancel",
+        .summary = "Cancel a job, and wait until it has ended",
+        .operands = operands,
+        .options = options,
+        .exec = cancel,
+};

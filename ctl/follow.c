@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: MIT */
+#include "ctl/follow.h"
+
+#include "ctl/answer.h"
+#include "ctl/exit_code.h"
+#include "ctl/field.h"
+#include "ctl/interrupt.h"
+#include "ctl/message.h"
+#include "ctl/progress.h"
+#include "ctl/result.h"
+#include "ctl/text.h"
+#include "shared/clock.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+
+#define RECONNECT_NS (10 * NS_PER_S)
+#define RECONNECT_PAUSE_MS 50
+#define CANCEL_TRIES 20
+#define CANCEL_ANSWER_MS 250
+#define CANCEL_PAUSE_MS 50
+
+struct follow {
+        const struct follow_request *request;
+        struct client *client;
+        struct client *canceller; /* its call ends with the job, so it stays open until then */
+        int wake_fd;              /* -1 once the signal was seen */
+        bool is_handed_over;      /* the daemon may have the request */
+        bool is_broken;           /* a connection broke: the daemon may have been another one since */
+        uint64_t give_up_ns;      /* when to stop connecting again; 0: there was an answer since the last time */
+        bool is_interrupted;
+};
+
+/* Negative: go on; else the exit code. */
+#define GO_ON (-1)
+
+static bool
+is_error(const struct varlink_reply *reply, const char *error)
+{
+        return reply->error && strcmp(reply->error, error) == 0;
+}
+
+/* The request, or once the daemon may have it, the wish to wait for its job. */
+static int
+send_request(struct follow *f)
+{
+        bool more = progress_is_possible() && !args_has(f->request->args, "quiet");
+        AUTO_JSON json_t *wait = NULL;
+
+        if (!f->is_handed_over)
+                return stream_send(&f->client->stream, f->request->method, f->request->parameters, more,
+                                   &f->is_handed_over);
+        wait = json_pack("{s:s}", "id", f->request->id);
+        return wait ? stream_send(&f->client->stream, "org.concd.Wait", wait, more, NULL) : -ENOMEM;
+}
+
+/* Connects again, for at most 10 s without an answer; Ctrl-C ends that. */
+static int
+reconnect(struct follow *f)
+{
+        struct pollfd wake = { .fd = f->wake_fd, .events = POLLIN };
+        bool is_first = f->give_up_ns == 0;
+        int r = -ETIMEDOUT;
+
+        f->is_broken = true;
+        if (is_first)
+                f->give_up_ns = clock_now_ns() + RECONNECT_NS;
+        if (f->request->is_detached && f->is_handed_over)
+                return message_fail(CTL_EXIT_NO_DAEMON, "the connection broke before the daemon answered; "
+                                    "'concctl jobs' tells whether it has job %s", f->request->id);
+        if (is_first)
+                message_print("the connection to the daemon broke; connecting again");
+        while (clock_now_ns() < f->give_up_ns) {
+                r = client_reopen(f->client);
+                if (r == 0 || r == -ECANCELED)
+                        break;
+                if (poll(&wake, 1, RECONNECT_PAUSE_MS) > 0)
+                        return CTL_EXIT_INTERRUPTED;
+        }
+        if (r == 0)
+                return GO_ON;
+        if (r != -ECANCELED)
+                message_print("no daemon answers at %s any more", f->client->socket);
+        return CTL_EXIT_NO_DAEMON;
+}
+
+/* One call of Cancel; true when the daemon has taken it: it then answers when the job has ended. */
+static bool
+try_cancel(struct follow *f, json_t *parameters)
+{
+        struct varlink_reply reply;
+        bool is_unknown;
+        int r;
+
+        client_free(f->canceller);
+        f->canceller = NULL;
+        if (client_open_second(f->client, &f->canceller) != 0)
+                return false;
+        r = client_call(f->canceller, "org.concd.Cancel", parameters, CANCEL_ANSWER_MS, &reply, NULL, NULL);
+        if (r != 0)
+                return r == STREAM_E_TIMEOUT;
+        /* The request, on the other connection, was not read yet. */
+        is_unknown = reply.error != NULL;
+        varlink_reply_deinit(&reply);
+        return !is_unknown;
+}
+
+static int
+on_interrupt(struct follow *f)
+{
+        AUTO_JSON json_t *parameters = json_pack("{s:s}", "id", f->request->id);
+
+        f->wake_fd = -1;
+        f->is_interrupted = true;
+        if (!f->request->is_own)
+                return message_fail(CTL_EXIT_INTERRUPTED, "leaving; job %s is not cancelled", f->request->id);
+        message_print("cancelling the job; Ctrl-C again leaves at once");
+        for (int i = 0; i < CANCEL_TRIES; i++) {
+                if (try_cancel(f, parameters))
+                        return GO_ON;
+                poll(NULL, 0, CANCEL_PAUSE_MS);
+        }
+        return message_fail(CTL_EXIT_INTERRUPTED, "the daemon does not take the cancellation of job %s", f->request->id);
+}
+
+static int
+report_error(const struct follow *f, const struct varlink_reply *reply)
+{
+        if (f->is_broken && is_error(reply, "org.concd.NoSuchJob"))
+                return message_fail(CTL_EXIT_INTERNAL, "the daemon lost the job %s", f->request->id);
+        return answer_report_error(f->request->args->command, reply);
+}
+
+static void
+print_without_result(const struct follow *f, const json_t *p)
+{
+        const char *state = field_text(p, "state"), *reason = field_text(p, "reason"), *id = field_text(p, "id");
+
+        if (!f->request->is_detached) {
+                message_print("job %s: %s%s%s", id, state, *reason ? ": " : "", reason);
+                return;
+        }
+        text_printf(stdout, "%s\n", id);
+        if (!args_has(f->request->args, "quiet"))
+                message_print("the job is %s; 'concctl wait %.12s' fetches its result", state, id);
+}
+
+static int
+finish(const struct follow *f, const struct varlink_reply *reply, const char *raw, size_t len)
+{
+        const json_t *p = reply->parameters, *result = json_object_get(p, "result");
+        bool has_result = json_is_object(result);
+
+        progress_clear();
+        if (reply->error)
+                return report_error(f, reply);
+        if (args_has(f->request->args, "json"))
+                answer_put_json(reply, raw, len, has_result ? "result" : NULL);
+        else if (has_result)
+                result_print(stdout, result, args_has(f->request->args, "quiet"));
+        else
+                print_without_result(f, p);
+        return f->is_interrupted ? CTL_EXIT_INTERRUPTED
+                                 : exit_code_of_state(field_text(p, "state"), field_int(result, "failed"));
+}
+
+/* Takes one reply, or whatever happens instead. */
+static int
+step(struct follow *f)
+{
+        struct varlink_reply reply;
+        const char *raw;
+        size_t len;
+        int r = stream_receive(&f->client->stream, f->wake_fd, -1, &reply, &raw, &len);
+
+        if (r == STREAM_E_WOKEN)
+                return on_interrupt(f);
+        if (r == STREAM_E_CLOSED) {
+                r = reconnect(f);
+                return r != GO_ON || send_request(f) >= 0 ? r : CTL_EXIT_INTERNAL;
+        }
+        if (r != 0)
+                return message_fail(CTL_EXIT_INTERNAL, "%s: %s", f->client->socket, stream_error_text(r));
+        f->give_up_ns = 0;
+        if (!reply.continues || reply.error) {
+                r = finish(f, &reply, raw, len);
+        } else {
+                if (field_is_set(reply.parameters, "progress") && !f->is_interrupted)
+                        progress_show(json_object_get(reply.parameters, "progress"), f->request->duration_s);
+                r = GO_ON;
+        }
+        varlink_reply_deinit(&reply);
+        return r;
+}
+
+int
+follow_job(struct client *client, const struct follow_request *request)
+{
+        struct follow f = { .request = request, .client = client };
+        int r = interrupt_catch(&f.wake_fd);
+
+        if (r < 0)
+                return message_fail(CTL_EXIT_INTERNAL, "cannot watch for signals: %s", strerror(-r));
+        r = send_request(&f);
+        if (r < 0)
+                return message_fail(CTL_EXIT_INTERNAL, "%s: %s", client->socket, strerror(-r));
+        /* A connection that closed while sending may still hold an answer: the first step finds out. */
+        do
+                r = step(&f);
+        while (r == GO_ON);
+        progress_clear();
+        client_free(f.canceller);
+        return r;
+}
