@@ -1,0 +1,356 @@
+/* SPDX-License-Identifier: MIT */
+#include "supervisor/children.h"
+
+#include "segment/process_time.h"
+#include "shared/log.h"
+#include "supervisor/runner.h"
+#include "supervisor/supervisor.h"
+#include "worker/process.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/pidfd.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+/* The pause before a child that keeps dying is forked again: doubled from the third death in a row on. */
+#define PATIENCE 3
+#define PAUSE_MIN_MS 10
+#define PAUSE_MAX_MS 1000
+
+static void on_exited(evutil_socket_t fd, short what, void *arg);
+static void on_respawn(evutil_socket_t fd, short what, void *arg);
+
+int
+children_init(struct children *c, struct supervisor *s)
+{
+        uint32_t n = 1 + s->setup.segment.header->max_workers;
+
+        memset(c, 0, sizeof(*c));
+        c->child = calloc(n, sizeof(*c->child));
+        if (!c->child)
+                return -ENOMEM;
+        for (uint32_t i = 0; i < n; i++) {
+                struct child *child = &c->child[i];
+
+                *child = (struct child){ .supervisor = s, .slot = i, .pidfd = -1 };
+                child->respawn = evtimer_new(s->base, on_respawn, child);
+                if (!child->respawn)
+                        return -ENOMEM;
+        }
+        return 0;
+}
+
+static void
+slot_clear(struct slot *slot, enum worker_kind kind, enum slot_state state)
+{
+        atomic_store(&slot->kind, kind);
+        atomic_store(&slot->pid, 0);
+        atomic_store(&slot->tid, 0);
+        atomic_store(&slot->start_time, 0);
+        atomic_store(&slot->retire, 0);
+        atomic_store(&slot->blame, BLAME_NONE);
+        atomic_store(&slot->blame_value, 0);
+        atomic_store(&slot->blame_task, 0);
+        atomic_store(&slot->permit_state, PERMIT_IDLE);
+        atomic_store(&slot->tasks, 0);
+        memset(&slot->base, 0, sizeof(slot->base));
+        atomic_store(&slot->state, state);
+}
+
+static _Noreturn void
+child_main(struct supervisor *s, uint32_t slot, pid_t supervisor)
+{
+        if (slot == SLOT_THREAD_HOST)
+                thread_host_main(&s->setup, &s->semaphores, supervisor);
+        process_worker_main(&s->setup, &s->semaphores, slot, supervisor);
+}
+
+/* Signals wait during the fork, so that none reaches the child while it still has the supervisor's handlers. */
+static pid_t
+fork_child(struct child *child)
+{
+        pid_t self = getpid(), pid;
+        sigset_t all, before;
+
+        sigfillset(&all);
+        sigprocmask(SIG_SETMASK, &all, &before);
+        pid = fork();
+        if (pid == 0)
+                child_main(child->supervisor, child->slot, self);
+        if (pid < 0)
+                pid = -errno;
+        sigprocmask(SIG_SETMASK, &before, NULL);
+        return pid;
+}
+
+static int
+watch_child(struct child *child, pid_t pid)
+{
+        child->pidfd = pidfd_open(pid, 0);
+        if (child->pidfd < 0)
+                return -errno;
+        child->exited = event_new(child->supervisor->base, child->pidfd, EV_READ | EV_PERSIST, on_exited, child);
+        if (!child->exited || event_add(child->exited, NULL) < 0)
+                return -ENOMEM;
+        return 0;
+}
+
+static void
+forget_child(struct child *child)
+{
+        if (child->exited)
+                event_free(child->exited);
+        if (child->pidfd >= 0)
+                close(child->pidfd);
+        child->exited = NULL;
+        child->pidfd = -1;
+        child->pid = 0;
+}
+
+static int
+spawn(struct child *child)
+{
+        struct supervisor *s = child->supervisor;
+        struct slot *slot = &s->setup.segment.slots[child->slot];
+        pid_t pid;
+        int r;
+
+        slot_clear(slot, child->slot == SLOT_THREAD_HOST ? WORKER_THREAD_HOST : WORKER_PROCESS, SLOT_STARTING);
+        pid = fork_child(child);
+        if (pid < 0) {
+                slot_clear(slot, WORKER_NONE, SLOT_FREE);
+                log_error("cannot fork a worker: %s", strerror(-pid));
+                return pid;
+        }
+        child->pid = pid;
+        r = watch_child(child, pid);
+        if (r < 0) {
+                log_error("cannot watch a worker: %s", strerror(-r));
+                kill(pid, SIGKILL);
+                waitpid(pid, NULL, 0);
+                forget_child(child);
+                slot_clear(slot, WORKER_NONE, SLOT_FREE);
+        }
+        return r;
+}
+
+static void
+poke_thread_host(struct supervisor *s)
+{
+        uint64_t one = 1;
+        ssize_t n = write(s->setup.host_control, &one, sizeof(one));
+
+        (void)n;
+}
+
+/* Asks the thread host for the threads that are missing, and the others to leave. Their slots are ours while free. */
+static void
+want_threads(struct supervisor *s, uint32_t threads)
+{
+        struct segment *segment = &s->setup.segment;
+
+        for (uint32_t i = 0; i < segment->header->max_workers; i++) {
+                struct slot *slot = &segment->slots[segment_thread_slot(segment, i)];
+                enum slot_state state = atomic_load(&slot->state);
+
+                if (i >= threads) {
+                        if (state != SLOT_FREE)
+                                atomic_store(&slot->retire, 1);
+                        continue;
+                }
+                if (state == SLOT_FREE || state == SLOT_DEAD) {
+                        slot_clear(slot, WORKER_THREAD, SLOT_FREE);
+                        atomic_store(&slot->tid, -1);
+                        atomic_store(&slot->state, SLOT_STARTING);
+                }
+        }
+        poke_thread_host(s);
+}
+
+int
+children_want(struct children *c, uint32_t processes, uint32_t threads)
+{
+        struct supervisor *s = c->child[0].supervisor;
+        struct segment *segment = &s->setup.segment;
+        bool leaving = processes < c->processes || threads < c->threads;
+        int result = 0;
+
+        c->processes = processes;
+        c->threads = threads;
+        for (uint32_t i = 0; i <= segment->header->max_workers; i++) {
+                struct child *child = &c->child[i];
+
+                child->wanted = i == SLOT_THREAD_HOST || i <= processes;
+                if (child->wanted && child->pid == 0 && !evtimer_pending(child->respawn, NULL)) {
+                        int r = spawn(child);
+
+                        result = result ? result : r;
+                } else if (!child->wanted) {
+                        evtimer_del(child->respawn);
+                        if (child->pid)
+                                atomic_store(&segment->slots[i].retire, 1);
+                }
+        }
+        want_threads(s, threads);
+        if (leaving) {
+                children_call(c, WORKER_PROCESS, segment->header->max_workers);
+                children_call(c, WORKER_THREAD, segment->header->max_workers);
+        }
+        return result;
+}
+
+void
+children_call(struct children *c, enum worker_kind kind, uint32_t n)
+{
+        struct supervisor *s = c->child[0].supervisor;
+        sem_t *gate = s->semaphores.sem[kind == WORKER_PROCESS ? SEMAPHORE_PROCESS : SEMAPHORE_THREAD];
+
+        for (uint32_t i = 0; i < n; i++)
+                sem_post(gate);
+}
+
+/* The child that a slot's worker lives in. */
+static struct child *
+child_of(struct children *c, uint32_t slot)
+{
+        return &c->child[slot <= c->child[0].supervisor->setup.segment.header->max_workers ? slot : SLOT_THREAD_HOST];
+}
+
+void
+children_kill(struct children *c, uint32_t slot, int signal_number)
+{
+        struct child *child = child_of(c, slot);
+
+        if (child->pidfd >= 0)
+                pidfd_send_signal(child->pidfd, signal_number, NULL, 0);
+}
+
+void
+children_forgive(struct children *c, uint32_t slot)
+{
+        child_of(c, slot)->quick_deaths = 0;
+}
+
+static unsigned
+pause_ms(const struct child *child)
+{
+        unsigned ms = PAUSE_MIN_MS;
+
+        if (child->quick_deaths < PATIENCE)
+                return 0;
+        for (unsigned i = PATIENCE; i < child->quick_deaths && ms < PAUSE_MAX_MS; i++)
+                ms *= 2;
+        return MIN(ms, PAUSE_MAX_MS);
+}
+
+static void
+respawn_later(struct child *child, unsigned ms)
+{
+        const struct timeval pause = { .tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000 };
+
+        evtimer_add(child->respawn, &pause);
+}
+
+static void
+respawn(struct child *child)
+{
+        struct supervisor *s = child->supervisor;
+
+        if (!child->wanted || s->leaving)
+                return;
+        if (spawn(child) < 0) {
+                child->quick_deaths = MAX(child->quick_deaths + 1, PATIENCE);
+                respawn_later(child, pause_ms(child));
+                return;
+        }
+        if (child->slot == SLOT_THREAD_HOST)
+                want_threads(s, s->children.threads);
+        runner_on_respawn(s);
+}
+
+static void
+on_respawn(evutil_socket_t fd, short what, void *arg)
+{
+        respawn(arg);
+}
+
+static void
+log_death(const struct child *child, const struct child_death *death, bool told)
+{
+        const char *who = child->slot == SLOT_THREAD_HOST ? "thread host" : "process worker";
+        int status = death->status;
+
+        if (told && WIFEXITED(status) && WEXITSTATUS(status) == 0)
+                log_debug("%s in slot %u (pid %d) left", who, child->slot, child->pid);
+        else if (WIFSIGNALED(status))
+                log_info("%s in slot %u (pid %d) was killed by signal %d (%s)", who, child->slot, child->pid,
+                         WTERMSIG(status), strsignal(WTERMSIG(status)));
+        else
+                log_info("%s in slot %u (pid %d) exited with status %d", who, child->slot, child->pid,
+                         WEXITSTATUS(status));
+}
+
+/* Frees the slots of a child after their recovery. */
+static void
+free_slots(struct supervisor *s, uint32_t slot)
+{
+        struct segment *segment = &s->setup.segment;
+
+        slot_clear(&segment->slots[slot], WORKER_NONE, SLOT_FREE);
+        if (slot != SLOT_THREAD_HOST)
+                return;
+        for (uint32_t i = 0; i < segment->header->max_workers; i++)
+                slot_clear(&segment->slots[segment_thread_slot(segment, i)], WORKER_NONE, SLOT_FREE);
+}
+
+static void
+on_exited(evutil_socket_t fd, short what, void *arg)
+{
+        struct child *child = arg;
+        struct supervisor *s = child->supervisor;
+        struct child_death death = { .slot = child->slot };
+        bool told = atomic_load(&s->setup.segment.slots[child->slot].retire);
+
+        if (wait4(child->pid, &death.status, WNOHANG, &death.usage) != child->pid)
+                return;
+        log_death(child, &death, told);
+        forget_child(child);
+        if (!told) {
+                s->children.deaths++;
+                child->quick_deaths++;
+        }
+        runner_on_death(s, &death);
+        free_slots(s, child->slot);
+        if (pause_ms(child) > 0)
+                respawn_later(child, pause_ms(child));
+        else
+                respawn(child);
+        runner_poll(s);
+}
+
+void
+children_deinit(struct children *c)
+{
+        uint32_t n;
+
+        if (!c->child)
+                return;
+        n = 1 + c->child[0].supervisor->setup.segment.header->max_workers;
+        for (uint32_t i = 0; i < n; i++) {
+                if (c->child[i].pidfd >= 0)
+                        pidfd_send_signal(c->child[i].pidfd, SIGKILL, NULL, 0);
+        }
+        for (uint32_t i = 0; i < n; i++) {
+                struct child *child = &c->child[i];
+
+                if (child->pid)
+                        waitpid(child->pid, NULL, 0);
+                forget_child(child);
+                if (child->respawn)
+                        event_free(child->respawn);
+        }
+        free(c->child);
+        c->child = NULL;
+}

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The supervisor's children: process workers and the thread host. Forks them, notices their end through pidfds,
+ * has their slots recovered, and forks them again, after a pause when they keep dying at once.
+ */
+#ifndef CONCD_CHILDREN_H
+#define CONCD_CHILDREN_H
+
+#include "segment/layout.h"
+#include "shared/base.h"
+
+#include <event2/event.h>
+#include <stdbool.h>
+#include <sys/resource.h>
+
+struct supervisor;
+
+struct child {
+        struct supervisor *supervisor;
+        uint32_t slot;
+        pid_t pid; /* 0: not running */
+        int pidfd;
+        struct event *exited, *respawn;
+        bool wanted;         /* forked again when it dies */
+        unsigned quick_deaths; /* in a row, each without a commit */
+};
+
+struct children {
+        struct child *child; /* [slot] of the thread host and the processes */
+        uint32_t processes, threads; /* wanted now */
+        uint64_t deaths;     /* ever, of those that were not told to leave */
+};
+
+/* How one child ended, for the recovery of its slots. */
+struct child_death {
+        uint32_t slot; /* SLOT_THREAD_HOST or a process */
+        int status;    /* as from wait(2) */
+        struct rusage usage;
+};
+
+/* Makes the records; forks nothing. 0 or -errno. */
+int children_init(struct children *c, struct supervisor *s);
+
+/* Kills and reaps all that are left. Blocks until they are gone. */
+void children_deinit(struct children *c);
+
+/*
+ * Has that many workers from now on: forks what is missing, tells the rest to leave as soon as they are idle.
+ * 0, or -errno when a fork failed (logged); those that exist stay.
+ */
+int children_want(struct children *c, uint32_t processes, uint32_t threads);
+
+/* Kills the worker of a slot; for a thread that is its whole host. */
+void children_kill(struct children *c, uint32_t slot, int signal);
+
+/* Wakes n sleepers of a kind, or fewer; only a hint to them. */
+void children_call(struct children *c, enum worker_kind kind, uint32_t n);
+
+/* A worker of this seat made progress, so its next death is not the same as its last. */
+void children_forgive(struct children *c, uint32_t slot);
+
+#endif

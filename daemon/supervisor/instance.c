@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: MIT */
+#include "supervisor/instance.h"
+
+#include "build-config.h"
+#include "segment/process_time.h"
+#include "segment/segment.h"
+#include "shared/clock.h"
+#include "shared/log.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/pidfd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <time.h>
+
+#if HAVE_SYSTEMD
+#include <systemd/sd-daemon.h>
+#endif
+
+/* How long an old herd may take to end by itself, and after it was killed. */
+#define HERD_PATIENCE_NS (2 * NS_PER_S)
+#define HERD_KILLED_NS (3 * NS_PER_S)
+#define HERD_POLL_NS (5 * NS_PER_MS)
+#define LISTEN_BACKLOG 128
+
+void
+instance_private_name(char *buf, size_t size, const char *socket)
+{
+        uint32_t hash = UINT32_C(0x811c9dc5); /* FNV-1a */
+
+        for (const char *p = socket; *p; p++)
+                hash = (hash ^ (unsigned char)*p) * UINT32_C(0x01000193);
+        snprintf(buf, size, "private-%08x", hash);
+}
+
+/* Opens <dir of socket>/<instance><suffix>. */
+static int
+open_lock(const struct instance *i, const char *suffix)
+{
+        AUTO_FREE char *path = NULL;
+        const char *slash = strrchr(i->socket, '/');
+        int fd;
+
+        if (asprintf(&path, "%.*s/%s%s", (int)(slash - i->socket), i->socket, i->name, suffix) < 0)
+                return -ENOMEM;
+        fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+        if (fd < 0) {
+                fd = -errno;
+                log_error("cannot open the lock file %s: %s", path, strerror(-fd));
+        }
+        return fd;
+}
+
+static int
+take_lock(struct instance *i)
+{
+        struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+
+        i->lock = open_lock(i, ".lock");
+        if (i->lock < 0)
+                return i->lock;
+        if (fcntl(i->lock, F_SETLK, &lock) == 0)
+                return 0;
+        if (errno != EAGAIN && errno != EACCES)
+                return -errno;
+        if (fcntl(i->lock, F_GETLK, &lock) == 0 && lock.l_type != F_UNLCK)
+                log_error("instance %s is already running, pid %d", i->name, lock.l_pid);
+        else
+                log_error("instance %s is already running", i->name);
+        return INSTANCE_E_RUNNING;
+}
+
+static bool
+try_herd(const struct instance *i)
+{
+        struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+
+        return fcntl(i->herd, F_OFD_SETLK, &lock) == 0;
+}
+
+static bool
+wait_herd(const struct instance *i, uint64_t patience_ns)
+{
+        const struct timespec pause = { .tv_nsec = HERD_POLL_NS };
+        uint64_t begin = clock_now_ns();
+
+        while (!try_herd(i)) {
+                if (clock_now_ns() - begin > patience_ns)
+                        return false;
+                nanosleep(&pause, NULL);
+        }
+        return true;
+}
+
+/* The pidfd is opened before the start time is compared, so it cannot be another process by then. */
+static void
+kill_straggler(void *arg, pid_t pid, uint64_t start_time)
+{
+        AUTO_CLOSE int fd = pidfd_open(pid, 0);
+
+        if (fd < 0 || start_time == 0 || process_start_time(pid) != start_time)
+                return;
+        log_warning("killing process %d of a daemon that is gone", pid);
+        pidfd_send_signal(fd, SIGKILL, NULL, 0);
+}
+
+static int
+take_herd(struct instance *i)
+{
+        i->herd = open_lock(i, ".herd");
+        if (i->herd < 0)
+                return i->herd;
+        if (wait_herd(i, HERD_PATIENCE_NS))
+                return 0;
+        segment_stale_processes(i->uid, i->name, kill_straggler, NULL);
+        if (wait_herd(i, HERD_KILLED_NS))
+                return 0;
+        log_error("processes of an old daemon of instance %s do not end; nothing was touched", i->name);
+        return INSTANCE_E_HERD;
+}
+
+int
+instance_init(struct instance *i, const char *name, const char *socket)
+{
+        int r;
+
+        *i = (struct instance){ .uid = geteuid(), .lock = -1, .herd = -1, .listener = -1 };
+        snprintf(i->name, sizeof(i->name), "%s", name);
+        i->socket = strdup(socket);
+        if (!i->socket)
+                return -ENOMEM;
+        r = take_lock(i);
+        return r == 0 ? take_herd(i) : r;
+}
+
+static int
+take_activated(struct instance *i)
+{
+#if HAVE_SYSTEMD
+        int n = sd_listen_fds(1);
+
+        if (n > 1) {
+                log_error("the service manager passed %d sockets, one is expected", n);
+                return -EINVAL;
+        }
+        if (n == 1) {
+                i->listener = SD_LISTEN_FDS_START;
+                i->activated = true;
+                return fcntl(i->listener, F_SETFL, O_NONBLOCK) < 0 ? -errno : 0;
+        }
+#endif
+        return 0;
+}
+
+/* Makes room for a new socket; with lock A in hand one that is there belongs to nobody. */
+static int
+remove_old_socket(const char *path)
+{
+        struct stat st;
+
+        if (lstat(path, &st) < 0)
+                return errno == ENOENT ? 0 : -errno;
+        if (!S_ISSOCK(st.st_mode)) {
+                log_error("%s exists and is not a socket", path);
+                return -EEXIST;
+        }
+        return unlink(path) < 0 ? -errno : 0;
+}
+
+static int
+bind_socket(int fd, const char *path, unsigned mode)
+{
+        struct sockaddr_un address = { .sun_family = AF_UNIX };
+        mode_t mask;
+        int r;
+
+        if (strlen(path) >= sizeof(address.sun_path)) {
+                log_error("socket path %s is longer than %zu bytes", path, sizeof(address.sun_path) - 1);
+                return -ENAMETOOLONG;
+        }
+        strcpy(address.sun_path, path);
+        r = remove_old_socket(path);
+        if (r < 0)
+                return r;
+        /* Closed to all until the mode is set. */
+        mask = umask(0777);
+        r = bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0 ? -errno : 0;
+        umask(mask);
+        if (r == 0 && listen(fd, LISTEN_BACKLOG) < 0)
+                r = -errno;
+        if (r == 0 && chmod(path, mode) < 0)
+                r = -errno;
+        if (r < 0)
+                log_error("cannot listen on %s: %s", path, strerror(-r));
+        return r;
+}
+
+int
+instance_listen(struct instance *i, unsigned mode)
+{
+        int r = take_activated(i);
+
+        if (r < 0 || i->activated)
+                return r;
+        i->listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        if (i->listener < 0)
+                return -errno;
+        return bind_socket(i->listener, i->socket, mode);
+}
+
+void
+instance_deinit(struct instance *i)
+{
+        struct stat st;
+
+        /* Without lock A the socket is somebody else's. */
+        if (i->lock >= 0 && i->herd >= 0 && !i->activated && i->socket && lstat(i->socket, &st) == 0 &&
+            S_ISSOCK(st.st_mode) && st.st_uid == i->uid)
+                unlink(i->socket);
+        if (i->listener >= 0)
+                close(i->listener);
+        if (i->herd >= 0)
+                close(i->herd);
+        if (i->lock >= 0)
+                close(i->lock);
+        free(i->socket);
+}

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * One daemon per instance: its two locks and its socket.
+ *
+ * Lock A (<dir>/<instance>.lock, F_SETLK) says which supervisor is the one. It is opened once and never again, because
+ * closing any descriptor of the file would drop it. Lock B (<dir>/<instance>.herd, an OFD lock) is inherited by all
+ * children: it is free when the last of an old herd is gone. Nothing of an old daemon is touched without both.
+ */
+#ifndef CONCD_INSTANCE_H
+#define CONCD_INSTANCE_H
+
+#include "shared/base.h"
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+struct instance {
+        uid_t uid;
+        char name[36];
+        char *socket;    /* path; owned */
+        int lock, herd;
+        int listener;    /* handed over by whoever takes it: set to -1 */
+        bool activated;  /* the listener came from the service manager, who owns its path */
+};
+
+/* Positive results. */
+enum instance_error {
+        INSTANCE_OK = 0,
+        INSTANCE_E_RUNNING, /* another daemon has lock A; said so in the log */
+        INSTANCE_E_HERD,    /* children of an old daemon do not end */
+};
+
+/* Takes both locks beside `socket`. Blocks up to 5 s for an old herd. 0, a positive result, or -errno, logged.
+ * instance_deinit() in every case. */
+int instance_init(struct instance *i, const char *name, const char *socket);
+
+/* Takes the service manager's socket, or binds its own: a socket that is there is a dead daemon's and is replaced, anything
+ * else is an error. 0 or -errno, logged. */
+int instance_listen(struct instance *i, unsigned mode);
+
+/* Removes the socket (if it is ours) and gives the locks back. */
+void instance_deinit(struct instance *i);
+
+/* The private daemon's instance name: one for each socket path. */
+void instance_private_name(char *buf, size_t size, const char *socket);
+
+#endif

@@ -1,0 +1,317 @@
+/* SPDX-License-Identifier: MIT */
+#include "supervisor/job.h"
+
+#include "shared/clock.h"
+
+#include <pwd.h>
+#include <string.h>
+#include <sys/random.h>
+
+/* Users whose last turn is remembered; the one longest ago is forgotten first. */
+#define TURNS_MAX 1024
+
+const char *
+job_state_name(enum job_state state)
+{
+        static const char *const names[] = {
+                [JOB_QUEUED] = "queued",       [JOB_RUNNING] = "running",         [JOB_DONE] = "done",
+                [JOB_FAILED] = "failed",       [JOB_CANCELLED] = "cancelled",     [JOB_INTERRUPTED] = "interrupted",
+                [JOB_LOST] = "lost",
+        };
+
+        return names[state];
+}
+
+static void
+draw_id(char id[JOB_ID_SIZE])
+{
+        unsigned char bytes[16];
+
+        if (getrandom(bytes, sizeof(bytes), 0) != sizeof(bytes))
+                abort(); /* cannot happen for 16 bytes once the kernel is up */
+        for (int i = 0; i < 16; i++)
+                snprintf(id + 2 * i, 3, "%02x", bytes[i]);
+}
+
+static char *
+user_name(uid_t uid)
+{
+        struct passwd entry, *found = NULL;
+        char buf[4096], number[16];
+
+        if (getpwuid_r(uid, &entry, buf, sizeof(buf), &found) == 0 && found)
+                return strdup(entry.pw_name);
+        snprintf(number, sizeof(number), "%u", (unsigned)uid);
+        return strdup(number);
+}
+
+struct job *
+job_new(const char *id, uid_t uid, const char *method, json_t *request, struct plan *plan)
+{
+        struct job *job = calloc(1, sizeof(*job));
+        struct timespec now;
+
+        if (!job)
+                return NULL;
+        TAILQ_INIT(&job->watchers);
+        if (id)
+                snprintf(job->id, sizeof(job->id), "%s", id);
+        else
+                draw_id(job->id);
+        clock_gettime(CLOCK_REALTIME, &now);
+        job->submitted = (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
+        job->uid = uid;
+        job->method = method;
+        job->user = user_name(uid);
+        job->summary = variant_summary(&plan->variants[0]);
+        job->request = json_incref(request);
+        if (!job->user || !job->summary) {
+                job_free(job);
+                return NULL;
+        }
+        job->plan = *plan;
+        memset(plan, 0, sizeof(*plan));
+        return job;
+}
+
+void
+job_free(struct job *job)
+{
+        if (!job)
+                return;
+        free(job->user);
+        free(job->summary);
+        free(job->reason);
+        json_decref(job->request);
+        json_decref(job->result);
+        plan_deinit(&job->plan);
+        free(job);
+}
+
+void
+queue_init(struct queue *q)
+{
+        memset(q, 0, sizeof(*q));
+        TAILQ_INIT(&q->waiting);
+        TAILQ_INIT(&q->ended);
+}
+
+static void
+free_list(struct job_list *list)
+{
+        struct job *job;
+
+        while ((job = TAILQ_FIRST(list))) {
+                TAILQ_REMOVE(list, job, entry);
+                job_free(job);
+        }
+}
+
+void
+queue_deinit(struct queue *q)
+{
+        free_list(&q->waiting);
+        free_list(&q->ended);
+        job_free(q->running);
+        free(q->turns);
+}
+
+struct job *
+queue_find(const struct queue *q, const char *id)
+{
+        struct job *job;
+
+        if (q->running && strcmp(q->running->id, id) == 0)
+                return q->running;
+        TAILQ_FOREACH (job, &q->waiting, entry) {
+                if (strcmp(job->id, id) == 0)
+                        return job;
+        }
+        TAILQ_FOREACH (job, &q->ended, entry) {
+                if (strcmp(job->id, id) == 0)
+                        return job;
+        }
+        return NULL;
+}
+
+unsigned
+queue_length(const struct queue *q)
+{
+        struct job *job;
+        unsigned n = 0;
+
+        TAILQ_FOREACH (job, &q->waiting, entry)
+                n++;
+        return n;
+}
+
+unsigned
+queue_length_of(const struct queue *q, uid_t uid)
+{
+        struct job *job;
+        unsigned n = 0;
+
+        TAILQ_FOREACH (job, &q->waiting, entry)
+                n += job->uid == uid;
+        return n;
+}
+
+static struct turn *
+find_turn(const struct queue *q, uid_t uid)
+{
+        for (size_t i = 0; i < q->n_turns; i++) {
+                if (q->turns[i].uid == uid)
+                        return &q->turns[i];
+        }
+        return NULL;
+}
+
+static uint64_t
+last_turn(const struct queue *q, uid_t uid)
+{
+        const struct turn *turn = find_turn(q, uid);
+
+        return turn ? turn->number : 0;
+}
+
+/* Jobs of the same user that were submitted before this one. */
+static unsigned
+older_of_user(const struct queue *q, const struct job *job)
+{
+        struct job *other;
+        unsigned n = 0;
+
+        TAILQ_FOREACH (other, &q->waiting, entry) {
+                if (other == job)
+                        break;
+                n += other->uid == job->uid;
+        }
+        return n;
+}
+
+/* Would `a` come before `b`? Every job of a user that is ahead in his own queue costs him a turn. */
+static bool
+comes_before(const struct queue *q, const struct job *a, const struct job *b)
+{
+        unsigned rank_a = older_of_user(q, a), rank_b = older_of_user(q, b);
+        uint64_t turn_a = last_turn(q, a->uid), turn_b = last_turn(q, b->uid);
+
+        if (rank_a != rank_b)
+                return rank_a < rank_b;
+        return turn_a < turn_b;
+}
+
+unsigned
+queue_position(const struct queue *q, const struct job *job)
+{
+        struct job *other;
+        unsigned position = 1;
+        bool behind = false;
+
+        if (job->state != JOB_QUEUED)
+                return 0;
+        TAILQ_FOREACH (other, &q->waiting, entry) {
+                if (other == job)
+                        behind = true;
+                else if (comes_before(q, other, job) || (!behind && !comes_before(q, job, other)))
+                        position++;
+        }
+        return position;
+}
+
+void
+queue_add(struct queue *q, struct job *job)
+{
+        job->state = JOB_QUEUED;
+        TAILQ_INSERT_TAIL(&q->waiting, job, entry);
+}
+
+static void
+note_turn(struct queue *q, uid_t uid)
+{
+        struct turn *turn = find_turn(q, uid);
+
+        if (!turn && q->n_turns < TURNS_MAX) {
+                struct turn *more = realloc(q->turns, (q->n_turns + 1) * sizeof(*more));
+
+                if (!more)
+                        return; /* this user's turn is not remembered; nothing worse */
+                q->turns = more;
+                turn = &q->turns[q->n_turns++];
+        }
+        if (!turn) {
+                turn = q->turns;
+                for (size_t i = 1; i < q->n_turns; i++) {
+                        if (q->turns[i].number < turn->number)
+                                turn = &q->turns[i];
+                }
+        }
+        turn->uid = uid;
+        turn->number = ++q->turn;
+}
+
+struct job *
+queue_next(struct queue *q)
+{
+        struct job *job, *next = TAILQ_FIRST(&q->waiting);
+
+        if (!next)
+                return NULL;
+        TAILQ_FOREACH (job, &q->waiting, entry) {
+                if (comes_before(q, job, next))
+                        next = job;
+        }
+        TAILQ_REMOVE(&q->waiting, next, entry);
+        note_turn(q, next->uid);
+        next->state = JOB_RUNNING;
+        next->started_ns = clock_now_ns();
+        q->running = next;
+        return next;
+}
+
+void
+queue_end(struct queue *q, struct job *job)
+{
+        if (q->running == job)
+                q->running = NULL;
+        else
+                TAILQ_REMOVE(&q->waiting, job, entry);
+        job->ended_ns = clock_now_ns();
+        q->jobs_ended++;
+        TAILQ_INSERT_TAIL(&q->ended, job, entry);
+}
+
+void
+queue_trim(struct queue *q, uint64_t keep)
+{
+        struct job *job;
+        uint64_t n = 0;
+
+        TAILQ_FOREACH (job, &q->ended, entry)
+                n++;
+        for (; n > keep; n--) {
+                TAILQ_FOREACH (job, &q->ended, entry) {
+                        if (job->fetched && TAILQ_EMPTY(&job->watchers))
+                                break;
+                }
+                if (!job)
+                        job = TAILQ_FIRST(&q->ended);
+                if (!TAILQ_EMPTY(&job->watchers))
+                        return;
+                TAILQ_REMOVE(&q->ended, job, entry);
+                job_free(job);
+        }
+}
+
+uint64_t
+queue_youngest_unfetched_ns(const struct queue *q)
+{
+        struct job *job;
+        uint64_t youngest = 0;
+
+        TAILQ_FOREACH (job, &q->ended, entry) {
+                if (!job->fetched)
+                        youngest = MAX(youngest, job->ended_ns);
+        }
+        return youngest;
+}

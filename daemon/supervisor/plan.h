@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: MIT */
+/* What a job does: variants, and the steps in which they are run. `run` is the plan of one variant and one round. */
+#ifndef CONCD_PLAN_H
+#define CONCD_PLAN_H
+
+#include "segment/layout.h"
+#include "shared/base.h"
+
+#include <stdbool.h>
+
+/* One workload in one mode with its options; all of it checked. */
+struct variant {
+        uint32_t workload; /* index into workloads[] */
+        int64_t params[CONCD_PARAMS_MAX];
+        uint32_t mode;     /* index into modes[] */
+        enum run_spawn spawn;
+        uint32_t workers;  /* seats; 1 when all at once */
+        uint64_t count;       /* 0 for a run by duration */
+        uint64_t duration_ns; /* 0 for a run by count */
+        uint64_t chunk;       /* 0 chooses */
+        uint64_t warmup;      /* tasks before the first round, discarded */
+        uint64_t timeout_ns;  /* per task; 0 is none */
+        cpu_set_t cpus;
+};
+
+/* One run of one variant. */
+struct step {
+        uint32_t variant;
+        uint32_t round;
+        bool warmup; /* its figures are discarded */
+};
+
+struct plan {
+        struct variant *variants;
+        struct step *steps;
+        uint32_t n_variants, n_steps, rounds;
+        uint64_t deadline_ns; /* of the whole job; 0 is none */
+};
+
+/* Makes the plan of one variant, one round, with a warm-up before it if it asks for one. Takes a copy. 0 or -ENOMEM. */
+int plan_init_single(struct plan *plan, const struct variant *variant, uint64_t deadline_ns);
+void plan_deinit(struct plan *plan);
+
+/* The workers that the variant calls. */
+enum worker_kind variant_kind(const struct variant *v);
+
+/* The tasks' division for a step. 0 or enum ledger_error; *ret_lines as in ledger_geometry_init(). */
+int variant_geometry(const struct variant *v, bool warmup, uint32_t ledger_chunks, struct ledger_geometry *ret,
+                     uint64_t *ret_lines);
+
+/* "calc × 1000 · process · 2 workers"; malloc'ed. */
+char *variant_summary(const struct variant *v);
+
+#endif

@@ -1,0 +1,340 @@
+/* SPDX-License-Identifier: MIT */
+#include "supervisor/request.h"
+
+#include "segment/ledger.h"
+#include "shared/quantity.h"
+#include "supervisor/cpus.h"
+#include "worker/mode.h"
+#include "workloads/workloads.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <string.h>
+
+#define COUNT_DEFAULT 1000
+#define DURATION_MIN_NS NS_PER_MS
+#define DURATION_MAX_NS (UINT64_C(31536000) * NS_PER_S) /* a year */
+
+void
+bad_value_deinit(struct bad_value *bad)
+{
+        free(bad->field);
+        free(bad->given);
+        free(bad->allowed);
+}
+
+/* Always -EINVAL, or -ENOMEM. Consumes `given` and `allowed`. */
+static int
+refuse(struct bad_value *bad, const char *field, char *given, char *allowed)
+{
+        bad->field = strdup(field);
+        bad->given = given;
+        bad->allowed = allowed;
+        return bad->field && given && allowed ? -EINVAL : -ENOMEM;
+}
+
+static PRINTF_LIKE(1, 2) char *
+text(const char *fmt, ...)
+{
+        va_list args;
+        char *s = NULL;
+
+        va_start(args, fmt);
+        if (vasprintf(&s, fmt, args) < 0)
+                s = NULL;
+        va_end(args);
+        return s;
+}
+
+/* The names of a table, "a, b, c". */
+static char *
+join_names(const char *(*name)(size_t i))
+{
+        char *all = strdup("");
+
+        for (size_t i = 0; all && name(i); i++) {
+                char *longer = text("%s%s%s", all, i ? ", " : "", name(i));
+
+                free(all);
+                all = longer;
+        }
+        return all;
+}
+
+static const char *
+name_of_workload(size_t i)
+{
+        return workloads[i] ? workloads[i]->name : NULL;
+}
+
+static const char *
+name_of_mode(size_t i)
+{
+        return i < MODES ? modes[i].name : NULL;
+}
+
+static const char *
+name_of_spawn(size_t i)
+{
+        return i < SPAWNS ? spawns[i].name : NULL;
+}
+
+/* Looks `field` up in a table of names; absent leaves *ret. */
+static int
+parse_name(json_t *p, const char *field, const char *(*name)(size_t i), uint32_t *ret, struct bad_value *bad)
+{
+        const char *given = json_string_value(json_object_get(p, field));
+
+        if (!given)
+                return 0;
+        for (size_t i = 0; name(i); i++) {
+                if (strcmp(name(i), given) == 0) {
+                        *ret = (uint32_t)i;
+                        return 0;
+                }
+        }
+        return refuse(bad, field, strdup(given), join_names(name));
+}
+
+/* An integral number; the IDL check has let nothing else through. */
+static int64_t
+integer_of(json_t *value)
+{
+        return json_is_real(value) ? (int64_t)json_real_value(value) : (int64_t)json_integer_value(value);
+}
+
+static bool
+is_given(json_t *p, const char *field)
+{
+        json_t *value = json_object_get(p, field);
+
+        return value && !json_is_null(value);
+}
+
+/* An integer in min..max; absent leaves *ret. */
+static int
+parse_integer(json_t *p, const char *field, uint64_t min, uint64_t max, uint64_t *ret, struct bad_value *bad)
+{
+        int64_t value;
+
+        if (!is_given(p, field))
+                return 0;
+        value = integer_of(json_object_get(p, field));
+        if (value < 0 || (uint64_t)value < min || (uint64_t)value > max)
+                return refuse(bad, field, text("%lld", (long long)value),
+                              text("%llu to %llu", (unsigned long long)min, (unsigned long long)max));
+        *ret = (uint64_t)value;
+        return 0;
+}
+
+static char *
+param_names(const struct concd_workload *w)
+{
+        char *all = strdup("");
+
+        if (w->n_params == 0) {
+                free(all);
+                return text("nothing: %s has no parameters", w->name);
+        }
+        for (uint32_t i = 0; all && i < w->n_params; i++) {
+                char *longer = text("%s%s%s", all, i ? ", " : "", w->params[i].name);
+
+                free(all);
+                all = longer;
+        }
+        return all;
+}
+
+static int
+parse_param(const struct concd_workload *w, const char *name, json_t *value, int64_t *params, struct bad_value *bad)
+{
+        AUTO_FREE char *field = text("params.%s", name);
+        int i = workload_param_index(w, name);
+        char *allowed = NULL;
+        int r;
+
+        if (!field)
+                return -ENOMEM;
+        if (i < 0)
+                return refuse(bad, "params", strdup(name), param_names(w));
+        r = workload_param_parse(&w->params[i], json_string_value(value), &params[i], &allowed);
+        if (r == 0)
+                return 0;
+        return r == -ENOMEM ? r : refuse(bad, field, strdup(json_string_value(value)), allowed);
+}
+
+static int
+parse_workload(json_t *p, struct variant *v, struct bad_value *bad)
+{
+        const struct concd_workload *w;
+        const char *name;
+        json_t *value;
+        int r = parse_name(p, "workload", name_of_workload, &v->workload, bad);
+
+        if (r < 0)
+                return r;
+        w = workloads[v->workload];
+        workload_params_default(w, v->params);
+        json_object_foreach(json_object_get(p, "params"), name, value)
+        {
+                r = parse_param(w, name, value, v->params, bad);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+static int
+parse_mode(json_t *p, struct variant *v, struct bad_value *bad)
+{
+        uint32_t spawn = SPAWN_POOL;
+        int r = parse_name(p, "mode", name_of_mode, &v->mode, bad);
+
+        if (r == 0)
+                r = parse_name(p, "spawn", name_of_spawn, &spawn, bad);
+        if (r < 0)
+                return r;
+        if (spawn == SPAWN_PER_TASK && !modes[v->mode].per_task)
+                return refuse(bad, "spawn", strdup(spawns[spawn].name),
+                              text("pool (mode %s has no other)", modes[v->mode].name));
+        v->spawn = spawn;
+        return 0;
+}
+
+static int
+parse_cpus(json_t *p, const struct request_limits *limits, struct variant *v, struct bad_value *bad)
+{
+        json_t *list = json_object_get(p, "cpus"), *value;
+        char allowed[256];
+        size_t i;
+
+        v->cpus = limits->cpus;
+        if (!json_is_array(list))
+                return 0;
+        CPU_ZERO(&v->cpus);
+        cpus_format(allowed, sizeof(allowed), &limits->cpus);
+        json_array_foreach(list, i, value)
+        {
+                int64_t cpu = integer_of(value);
+
+                if (cpu < 0 || cpu >= CPU_SETSIZE || !CPU_ISSET(cpu, &limits->cpus))
+                        return refuse(bad, "cpus", text("%lld", (long long)cpu), strdup(allowed));
+                CPU_SET(cpu, &v->cpus);
+        }
+        if (CPU_COUNT(&v->cpus) == 0)
+                return refuse(bad, "cpus", strdup("an empty list"), strdup(allowed));
+        return 0;
+}
+
+static int
+parse_workers(json_t *p, const struct request_limits *limits, struct variant *v, struct bad_value *bad)
+{
+        bool single = modes[v->mode].single;
+        uint64_t workers = single ? 1 : MIN(cpus_usable(&v->cpus, limits->quota_cpus), limits->max_workers);
+        uint64_t min = v->spawn == SPAWN_PER_TASK ? 0 : 1;
+        int r = parse_integer(p, "workers", min, single ? 1 : limits->max_workers, &workers, bad);
+
+        if (r < 0)
+                return r;
+        if (workers == 0) {
+                v->spawn = SPAWN_AT_ONCE;
+                workers = 1;
+        }
+        v->workers = (uint32_t)workers;
+        return 0;
+}
+
+static int
+parse_amount(json_t *p, const struct request_limits *limits, struct variant *v, struct bad_value *bad)
+{
+        uint64_t max = v->spawn == SPAWN_AT_ONCE ? limits->max_at_once : COUNT_MAX;
+        int r;
+
+        if (is_given(p, "count") && is_given(p, "duration_ns"))
+                return refuse(bad, "duration_ns", text("%lld", (long long)integer_of(json_object_get(p, "duration_ns"))),
+                              strdup("nothing, when count is given: a run ends by the one or by the other"));
+        if (v->spawn == SPAWN_AT_ONCE && is_given(p, "duration_ns"))
+                return refuse(bad, "duration_ns", text("%lld", (long long)integer_of(json_object_get(p, "duration_ns"))),
+                              strdup("nothing, when all tasks are started at once: give count"));
+        r = parse_integer(p, "duration_ns", DURATION_MIN_NS, DURATION_MAX_NS, &v->duration_ns, bad);
+        if (r < 0 || v->duration_ns)
+                return r;
+        v->count = MIN(COUNT_DEFAULT, max);
+        return parse_integer(p, "count", 1, max, &v->count, bad);
+}
+
+static int
+parse_chunk(json_t *p, const struct request_limits *limits, struct variant *v, struct bad_value *bad)
+{
+        struct ledger_geometry geometry;
+        uint64_t lines = 0;
+        int r;
+
+        if (is_given(p, "chunk") && (v->duration_ns || v->spawn == SPAWN_AT_ONCE))
+                return refuse(bad, "chunk", text("%lld", (long long)integer_of(json_object_get(p, "chunk"))),
+                              strdup(v->duration_ns ? "nothing in a run by duration, which has no chunks"
+                                                    : "nothing, when all tasks are started at once"));
+        r = parse_integer(p, "chunk", 1, LEDGER_PROGRESS_MAX, &v->chunk, bad);
+        if (r < 0)
+                return r;
+        r = variant_geometry(v, false, limits->ledger_chunks, &geometry, &lines);
+        if (r == LEDGER_E_LINES)
+                return refuse(bad, "chunk", text("%llu", (unsigned long long)v->chunk),
+                              text("%llu or more for %llu tasks: this would need %llu ledger lines, there are %u",
+                                   (unsigned long long)(v->count / limits->ledger_chunks +
+                                                        (v->count % limits->ledger_chunks != 0)),
+                                   (unsigned long long)v->count, (unsigned long long)lines, limits->ledger_chunks));
+        if (r == LEDGER_E_LONG)
+                return refuse(bad, "count", text("%llu", (unsigned long long)v->count),
+                              text("at most %llu with a ledger of %u lines",
+                                   (unsigned long long)LEDGER_PROGRESS_MAX / 2 * limits->ledger_chunks,
+                                   limits->ledger_chunks));
+        return 0;
+}
+
+static int
+parse_rest(json_t *p, const struct request_limits *limits, struct variant *v, uint64_t *deadline_ns,
+           struct bad_value *bad)
+{
+        uint64_t warmup_max = v->spawn == SPAWN_AT_ONCE ? limits->max_at_once : COUNT_MAX;
+        int r = parse_integer(p, "warmup", 0, warmup_max, &v->warmup, bad);
+
+        if (r == 0)
+                r = parse_integer(p, "timeout_ns", DURATION_MIN_NS, DURATION_MAX_NS, &v->timeout_ns, bad);
+        if (r == 0)
+                r = parse_integer(p, "deadline_ns", DURATION_MIN_NS, DURATION_MAX_NS, deadline_ns, bad);
+        return r;
+}
+
+int
+request_parse_run(json_t *parameters, const struct request_limits *limits, struct variant *ret,
+                  uint64_t *ret_deadline_ns, struct bad_value *bad)
+{
+        struct variant v = { .mode = MODE_DEFAULT };
+        uint64_t deadline_ns = limits->deadline_ns;
+        int r = parse_workload(parameters, &v, bad);
+
+        if (r == 0)
+                r = parse_mode(parameters, &v, bad);
+        if (r == 0)
+                r = parse_cpus(parameters, limits, &v, bad);
+        if (r == 0)
+                r = parse_workers(parameters, limits, &v, bad);
+        if (r == 0)
+                r = parse_amount(parameters, limits, &v, bad);
+        if (r == 0)
+                r = parse_chunk(parameters, limits, &v, bad);
+        if (r == 0)
+                r = parse_rest(parameters, limits, &v, &deadline_ns, bad);
+        if (r < 0)
+                return r;
+        *ret = v;
+        *ret_deadline_ns = deadline_ns;
+        return 0;
+}
+
+bool
+request_id_is_valid(const char *id)
+{
+        return strlen(id) == 32 && strspn(id, "0123456789abcdef") == 32;
+}

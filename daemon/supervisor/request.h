@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: MIT */
+/* From the parameters of a call to a checked variant. One row per field of Run in request.c. */
+#ifndef CONCD_REQUEST_H
+#define CONCD_REQUEST_H
+
+#include "supervisor/plan.h"
+
+/* A value that cannot be accepted; all malloc'ed. */
+struct bad_value {
+        char *field, *given, *allowed;
+};
+
+void bad_value_deinit(struct bad_value *bad);
+
+/* What bounds a request. */
+struct request_limits {
+        uint32_t max_workers, ledger_chunks;
+        uint64_t max_at_once;
+        uint64_t deadline_ns; /* for jobs that name none */
+        cpu_set_t cpus;       /* where the daemon may run */
+        double quota_cpus;    /* 0 is none */
+};
+
+/* Checks `parameters` (which fit the IDL) and fills in the defaults. 0; -EINVAL with *bad set; or -ENOMEM. */
+int request_parse_run(json_t *parameters, const struct request_limits *limits, struct variant *ret,
+                      uint64_t *ret_deadline_ns, struct bad_value *bad);
+
+/* 32 lower-case hexadecimal digits? */
+bool request_id_is_valid(const char *id);
+
+#endif
