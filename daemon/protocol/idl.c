@@ -679,6 +679,23 @@ mismatch(struct mismatch *m, const struct place *at, const struct type *expected
 
 static bool check_value(const struct type *t, json_t *value, const struct place *at, struct mismatch *m);
 
+/* The integer that stands for an integral real where the declaration says int; NULL where nothing is to be changed. Failing
+ * for want of memory leaves the real. */
+static json_t *
+as_declared(const struct type *t, const json_t *value)
+{
+        return t->kind == TYPE_INT && json_is_real(value) ? json_integer((json_int_t)json_real_value(value)) : NULL;
+}
+
+static void
+set_as_declared(const struct type *t, json_t *object, const char *key, const json_t *element)
+{
+        json_t *integer = as_declared(t, element);
+
+        if (integer)
+                json_object_set_new_nocheck(object, key, integer); /* a key that is there: safe within a foreach */
+}
+
 static bool
 check_struct(const struct type *t, json_t *value, const struct place *at, struct mismatch *m)
 {
@@ -693,6 +710,7 @@ check_struct(const struct type *t, json_t *value, const struct place *at, struct
                         return mismatch(m, &here, NULL, element);
                 if (!check_value(f->type, element, &here, m))
                         return false;
+                set_as_declared(f->type, value, key, element);
         }
         for (const struct field *f = t->fields; f; f = f->next) {
                 struct place here = { .outer = at, .key = f->name };
@@ -714,6 +732,7 @@ check_map(const struct type *t, json_t *value, const struct place *at, struct mi
 
                 if (!check_value(t->inner, element, &here, m))
                         return false;
+                set_as_declared(t->inner, value, key, element);
         }
         return true;
 }
@@ -723,9 +742,13 @@ check_array(const struct type *t, json_t *value, const struct place *at, struct 
 {
         for (size_t i = 0; i < json_array_size(value); i++) {
                 struct place here = { .outer = at, .index = i };
+                json_t *element = json_array_get(value, i), *integer;
 
-                if (!check_value(t->inner, json_array_get(value, i), &here, m))
+                if (!check_value(t->inner, element, &here, m))
                         return false;
+                integer = as_declared(t->inner, element);
+                if (integer)
+                        json_array_set_new(value, i, integer);
         }
         return true;
 }

@@ -37,7 +37,8 @@ const char *idl_error(const struct idl *idl, size_t i);
  *   *ret_expected  (malloc'ed): the declared type as text without its "?", or NULL for an unknown field;
  *   *ret_given     the value that was found there, borrowed from `parameters`, or NULL for a missing field.
  * Both texts may be NULL when memory is short. A missing field of a nullable type, and JSON null for it, are fine. An
- * integral real number counts as int when it fits into 53 bits, an int as float. */
+ * integral real number counts as int when it fits into 53 bits, and is replaced in `parameters` by that integer, so that
+ * json_integer_value() can be relied on. An int counts as float: read those with json_number_value(). */
 int idl_check_input(const struct idl *idl, const char *method, json_t *parameters, char **ret_field, char **ret_expected,
                     json_t **ret_given);
 

@@ -223,6 +223,20 @@ START_TEST(input_is_checked)
 }
 END_TEST
 
+START_TEST(integral_reals_become_integers)
+{
+        AUTO_JSON json_t *parameters = load("{'b': true, 'i': 1e3, 'list': [2.0], 'map': {'a': -7.0}, 'f': 3.0}");
+        char *field, *expected;
+        json_t *given;
+
+        ck_assert_int_eq(idl_check_input(idl, "All", parameters, &field, &expected, &given), 0);
+        ck_assert_int_eq(json_integer_value(json_object_get(parameters, "i")), 1000);
+        ck_assert_int_eq(json_integer_value(json_array_get(json_object_get(parameters, "list"), 0)), 2);
+        ck_assert_int_eq(json_integer_value(json_object_get(json_object_get(parameters, "map"), "a")), -7);
+        ck_assert(json_is_real(json_object_get(parameters, "f")));
+}
+END_TEST
+
 START_TEST(long_keys_are_cut_between_characters)
 {
         AUTO_JSON json_t *parameters = json_object();
@@ -286,6 +300,7 @@ main(void)
         tcase_add_checked_fixture(checking, setup, teardown);
         tcase_add_test(checking, members_are_listed_in_order);
         tcase_add_loop_test(checking, input_is_checked, 0, ARRAY_SIZE(inputs));
+        tcase_add_test(checking, integral_reals_become_integers);
         tcase_add_test(checking, long_keys_are_cut_between_characters);
         tcase_add_test(checking, outputs_and_errors_are_checked);
         tcase_add_test(checking, members_of_another_kind_are_not_found);
