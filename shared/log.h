@@ -1,8 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Messages to stderr, one line each, at or above a level. Under systemd (JOURNAL_STREAM set) each line begins
- * with the "<N>" that the journal reads, else with time and level. A line goes out in one write(2), so lines of
- * several processes do not mix. Thread safe once log_init() returned; not async-signal safe.
+ * Messages to stderr, one line each, at or above a level. When stderr is the journal's (JOURNAL_STREAM names it; an
+ * inherited JOURNAL_STREAM that means another descriptor does not count) each line begins with the "<N>" that the
+ * journal reads, else with the time in UTC and the level: "2026-01-31T12:00:00.123Z ERROR concd: …". A line goes
+ * out in one write(2), so lines of several processes do not mix. Line feeds and other control characters within a
+ * message become blanks; a line longer than LOG_LINE_MAX is cut and ends with "...".
+ *
+ * Thread safe once log_init() returned, and usable in a child forked from a process with several threads (it takes no
+ * lock and allocates nothing); not async-signal safe. errno is kept, and %m prints it. Nothing is returned: a
+ * message that cannot be written is lost.
  *
  * A failure is logged once, where it arises.
  */
@@ -11,11 +17,22 @@
 
 #include "base.h"
 
+#define LOG_LINE_MAX 2048 /* bytes, with the line feed */
+
+/* In order of falling weight. */
 enum log_level { LOG_LEVEL_ALERT, LOG_LEVEL_ERROR, LOG_LEVEL_WARNING, LOG_LEVEL_INFO, LOG_LEVEL_DEBUG };
 
-/* `program` is put before every message and must stay valid. */
+#define LOG_LEVELS 5
+
+/* `program` is put before every message and must stay valid. Looks at stderr: call it again when stderr was replaced,
+ * but never while another thread logs. Without it there is no program name and the level is info. */
 void log_init(const char *program, enum log_level level);
+
+/* Messages of lesser weight than `level` are dropped from now on. At any time, from any thread. */
 void log_set_level(enum log_level level);
+
+/* "alert", "error", "warning", "info" or "debug": a static text. */
+const char *log_level_name(enum log_level level);
 
 void log_write(enum log_level level, const char *fmt, ...) PRINTF_LIKE(2, 3);
 
