@@ -2,6 +2,12 @@
 /*
  * The configuration of the daemon: one table of keys (config.c), from which parsing, checking, the printed
  * default file and the documentation derive. The only user of inih.
+ *
+ * The file: [section], key = value, comments on lines of their own with # or ;. No continuation lines; blanks
+ * around a line mean nothing. A line of more than 199 bytes (what inih can hold), a NUL, an unknown section or key,
+ * or a key given twice is an error: nothing in a file is ignored silently.
+ *
+ * A struct config is a plain value of its owner: no locks, no globals; use one in one thread at a time.
  */
 #ifndef CONCD_CONFIG_H
 #define CONCD_CONFIG_H
@@ -11,14 +17,15 @@
 #include <stdbool.h>
 
 /* One row per key: section, key, C member, type, minimum, maximum, default, reload, help.
- * Types: COUNT (quantity_parse_count), DURATION (ns), MODE (octal), BOOL (yes, no), LEVEL (log level), STRING.
+ * Types: COUNT (quantity_parse_count), DURATION (ns), MODE (octal), BOOL (yes, no), LEVEL (log level), STRING
+ * (minimum and maximum are its length in bytes).
  * reload: LIVE keys take effect on SIGHUP for jobs submitted afterwards, RESTART keys at the next start. */
 #define CONFIG_KEYS(X) \
         X(daemon, instance, instance, STRING, 1, 32, "system", RESTART, \
-          "name of this daemon in the names of its segment and semaphores: letters, digits, '-', '_'") \
+          "name of this daemon in the names of its segment and semaphores") \
         X(daemon, socket, socket, STRING, 1, 107, "/run/concd/concd.sock", RESTART, "path of the control socket") \
-        X(daemon, socket_mode, socket_mode, MODE, 0, 0777, "0660", RESTART, "permissions of the control socket, octal") \
-        X(daemon, log_level, log_level, LEVEL, 0, 0, "info", LIVE, "alert, error, warning, info or debug") \
+        X(daemon, socket_mode, socket_mode, MODE, 0, 0777, "0660", RESTART, "permissions of the control socket") \
+        X(daemon, log_level, log_level, LEVEL, 0, 0, "info", LIVE, "messages of less weight are not logged") \
         X(daemon, idle_exit, idle_exit_ns, DURATION, 0, 86400000000000, "0", LIVE, \
           "leave after this time without clients, jobs and unfetched results; 0 is never") \
         X(pool, processes, processes, COUNT, 0, 256, "0", RESTART, \
@@ -50,7 +57,7 @@
           "time for a client to finish a request it began, and to read what it was sent")
 
 struct config {
-/* COUNT and DURATION are uint64_t, MODE unsigned, BOOL bool, LEVEL int (enum log_level), STRING char * (owned). */
+/* COUNT, DURATION and MODE are uint64_t, BOOL bool, LEVEL int (enum log_level), STRING char * (owned, never NULL). */
 #define CONFIG_TYPE_COUNT uint64_t
 #define CONFIG_TYPE_DURATION uint64_t
 #define CONFIG_TYPE_MODE uint64_t
@@ -64,19 +71,27 @@ struct config {
 
 /* Fills in the defaults. 0 or -ENOMEM; on success the caller calls config_deinit(). */
 int config_init(struct config *c);
+
+/* Frees what c owns, not c. */
 void config_deinit(struct config *c);
 
-/* Reads a file over what is set already. 0; -errno when it cannot be read; -EINVAL when it is wrong. Then *ret_message (malloc'ed)
- * names file, line, key, what was given and what is allowed, and c is as before: nothing is half applied. */
+/* Reads a file over what is set already. 0; -errno when it cannot be read; -EINVAL when it is wrong; -ENOMEM. On
+ * every failure c is as before: nothing is half applied; and *ret_message is malloc'ed, one line without its line
+ * feed, or NULL when memory is out. It names file, line, key, what was given and what is allowed:
+ *     etc/concd.conf:12: pool.threads: given "x", allowed 0 to 256
+ * Keys that limit each other (pool.threads is at most pool.max_workers) are checked after the last line. */
 int config_load(struct config *c, const char *path, char **ret_message);
 
-/* Sets one value, "section.key" = value, as --set does. Errors as config_load(). */
+/* Sets one value, "section.key" = value, as --set does. Errors as config_load(), without file and line. Keys that limit
+ * each other are checked here too, so of two settings the one that makes room comes first. */
 int config_set(struct config *c, const char *name, const char *value, char **ret_message);
 
-/* Takes the LIVE keys of `from`. *ret_ignored (malloc'ed, may be NULL) lists changed keys that need a restart, as "pool.threads, …". */
+/* Takes the LIVE keys of `from`, which stays the caller's. 0; or -ENOMEM, and c is as before. *ret_ignored is NULL, or
+ * malloc'ed and lists the keys that differ but need a restart, as "pool.processes, pool.threads". */
 int config_reload(struct config *c, const struct config *from, char **ret_ignored);
 
-/* Writes the default file, with every key, its help, range and default. etc/concd.conf is this. */
+/* Writes the default file, with every key, its help, range, default, and whether SIGHUP applies it. etc/concd.conf is
+ * this. 0, or -errno of the first write that failed (f is flushed, not closed). */
 int config_print(FILE *f);
 
 #endif
