@@ -419,9 +419,7 @@ class Case(unittest.TestCase):
         return d
 
     def _finish(self, d):
-        failed = sys.exc_info()[0] or any(e for _, e in getattr(self._outcome, "errors", []) if e) or \
-            not getattr(self._outcome, "success", True)
-        d.__exit__(AssertionError if failed else None, None, None)
+        d.__exit__(None if self._outcome.success else AssertionError)
 
     def folder(self):
         path = tempfile.mkdtemp(prefix="concd-test-")
