@@ -173,13 +173,13 @@ last_line(const char *path, char *buf, size_t size)
 }
 
 static int
-give_up(const char *socket, const char *log_path, int connect_result)
+give_up(const char *socket, const char *log_path, int connect_result, int exit_code)
 {
         char line[512];
 
         last_line(log_path, line, sizeof(line));
         message_print("no daemon answers at %s: %s", socket, strerror(connect_result < 0 ? -connect_result : EIO));
-        return message_fail(CTL_EXIT_NO_DAEMON, "the last line of %s: %s", log_path, *line ? line : "(it is empty)");
+        return message_fail(exit_code == CTL_EXIT_CONFIG ? exit_code : CTL_EXIT_NO_DAEMON, "the last line of %s: %s", log_path, *line ? line : "(it is empty)");
 }
 
 static bool
@@ -192,6 +192,7 @@ struct attempt {
         pid_t pid;            /* of the daemon that was started and has not exited; 0: none */
         uint64_t give_up_ns;
         uint64_t restart_ns;  /* when to start another; UINT64_MAX: not */
+        int exit_code;        /* of the last one that exited */
 };
 
 /* Sees whether the daemon that was started has exited, and decides what that means. */
@@ -204,9 +205,10 @@ watch_child(struct attempt *a)
         if (a->pid == 0 || waitpid(a->pid, &status, WNOHANG) <= 0)
                 return;
         a->pid = 0;
-        if (WIFEXITED(status) && WEXITSTATUS(status) == AUTOSTART_ALREADY_RUNNING)
+        a->exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : CTL_EXIT_INTERNAL;
+        if (a->exit_code == AUTOSTART_ALREADY_RUNNING)
                 a->restart_ns = now + RESTART_AFTER_NS;
-        else if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
+        else if (a->exit_code != 0)
                 a->give_up_ns = MIN(a->give_up_ns, now + PATIENCE_AFTER_FAILURE_NS);
 }
 
@@ -248,6 +250,6 @@ autostart_connect(const char *dir, const char *socket, int *ret_fd)
                 wait_ns = MIN(wait_ns * 3 / 2, RETRY_MOST_NS);
                 watch_child(&a);
                 if (clock_now_ns() >= a.give_up_ns)
-                        return give_up(socket, log_path, r);
+                        return give_up(socket, log_path, r, a.exit_code);
         }
 }

@@ -180,8 +180,10 @@ put_worker_summary(FILE *f, const json_t *workers)
                 least = MIN(least, field_int(w, "tasks"));
                 most = MAX(most, field_int(w, "tasks"));
         }
-        text_printf(f, "%zu, with %s to %s tasks each", json_array_size(workers), text_count(a, sizeof(a), least),
-                    text_count(b, sizeof(b), most));
+        text_count(a, sizeof(a), least);
+        text_count(b, sizeof(b), most);
+        text_printf(f, "%zu with %s%s%s tasks each", json_array_size(workers), a, least < most ? " to " : "",
+                    least < most ? b : "");
 }
 
 static void
@@ -263,6 +265,8 @@ put_reason(FILE *f, const json_t *failure)
                 text_printf(f, "ended its worker with exit code %d, each time it was tried", value);
         } else if (strcmp(reason, "wrong") == 0) {
                 text_printf(f, "the result is wrong");
+        } else if (strcmp(reason, "timeout") == 0) {
+                text_printf(f, "timed out");
         } else {
                 text_printf(f, "%s", reason);
         }
@@ -286,10 +290,10 @@ put_failures(FILE *f, const json_t *r)
                 put_reason(f, failure);
                 text_printf(f, "\n");
         }
-        i = MIN(json_array_size(failures), (size_t)FAILURES_LISTED);
-        if (failed > (int64_t)i) {
+        failed -= MIN((int64_t)json_array_size(failures), FAILURES_LISTED);
+        if (failed > 0) {
                 put_label(f, "failed");
-                text_printf(f, "%s%s in all\n", text_count(a, sizeof(a), failed), i > 0 ? "" : " tasks");
+                text_printf(f, "… and %s more\n", text_count(a, sizeof(a), failed));
         }
 }
 

@@ -7,8 +7,6 @@
 
 #include <stdbool.h>
 
-#define TABLE_COLUMNS_MAX 8
-
 struct table_column {
         const char *name; /* NULL ends a list of columns */
         bool is_right;    /* numbers */
@@ -24,8 +22,11 @@ void table_free(struct table *table);
 /* Adds one row; as many texts as there are columns, in UTF-8. 0 or -errno. */
 int table_add(struct table *table, const char *const *cells);
 
-/* Writes it, each line behind `indent`. 0 or -errno. */
+/* Writes it once, each line behind `indent`; on a terminal as wide as that. 0 or -errno. */
 int table_print(const struct table *table, const char *indent, FILE *f);
+
+/* Turns blanks into newlines so that no line is wider than `width`, as far as there are blanks. Pure. */
+void table_break_lines(char *text, size_t width);
 
 static inline void
 table_cleanup(struct table **table)

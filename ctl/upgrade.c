@@ -9,6 +9,7 @@
 #include <poll.h>
 #include <string.h>
 #include <sys/pidfd.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 
 #define ANSWER_MS 10000
@@ -32,6 +33,30 @@ upgrade_wait_gone(int64_t pid, int timeout_ms)
         return n > 0 ? 0 : -ETIMEDOUT;
 }
 
+/* Is the daemon on its way out? It then closes the connection, or says so. */
+static bool
+is_leaving(int result, struct varlink_reply *reply)
+{
+        if (result == STREAM_E_CLOSED)
+                return true;
+        if (result != 0 || !reply->error || strcmp(reply->error, "org.concd.ShuttingDown") != 0)
+                return false;
+        varlink_reply_deinit(reply);
+        return true;
+}
+
+/* Lets the daemon at the other end leave, and starts the next one. 0, or an exit code, having said what is wrong. */
+static int
+succeed_leaving(struct client *client)
+{
+        struct ucred peer;
+        socklen_t len = sizeof(peer);
+
+        if (getsockopt(client->stream.fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) == 0)
+                upgrade_wait_gone(peer.pid, LEAVE_MS);
+        return client_reopen(client) == 0 ? 0 : CTL_EXIT_NO_DAEMON;
+}
+
 /* Makes a call that must succeed; the caller owns *ret. */
 static int
 ask(struct client *client, const char *method, struct varlink_reply *ret)
@@ -39,10 +64,10 @@ ask(struct client *client, const char *method, struct varlink_reply *ret)
         struct varlink_reply reply;
         int r = client_call(client, method, NULL, ANSWER_MS, &reply, NULL, NULL);
 
-        /* It was just leaving, being idle: the next one is ours. */
-        if (r == STREAM_E_CLOSED) {
-                if (client_reopen(client) != 0)
-                        return CTL_EXIT_NO_DAEMON;
+        if (is_leaving(r, &reply)) {
+                r = succeed_leaving(client);
+                if (r != 0)
+                        return r;
                 r = client_call(client, method, NULL, ANSWER_MS, &reply, NULL, NULL);
         }
         if (r != 0)
