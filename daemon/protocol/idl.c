@@ -758,7 +758,7 @@ is_int(const json_t *value)
 {
         double r = json_real_value(value);
 
-        return json_is_integer(value) || (json_is_real(value) && r == trunc(r) && fabs(r) <= REAL_INT_MAX);
+        return json_is_integer(value) || (json_is_real(value) && fabs(r) <= REAL_INT_MAX && r == (double)(int64_t)r);
 }
 
 /* Is the value of the right JSON kind? What is inside it is not looked at. */

@@ -28,6 +28,7 @@
 #include <errno.h>
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
+#include <math.h>
 #include <poll.h>
 #include <stdarg.h>
 #include <string.h>
@@ -212,11 +213,23 @@ cut_text(char *text, size_t max)
         }
 }
 
+/* Compact JSON; NULL when out of memory. Integers beyond 64 bits were decoded as reals: they are quoted as digits again. */
+static char *
+quote_value(const json_t *value)
+{
+        double r = json_real_value(value);
+        char *text;
+
+        if (json_is_real(value) && fabs(r) >= 0x1p53 && fabs(r) < 1e21) /* from 2^53 on, all doubles are integral */
+                return asprintf(&text, "%.0f", r) < 0 ? NULL : text;
+        return json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY);
+}
+
 /* The parameters do not fit the declaration. An own field with a bad value deserves to be told what would do. */
 static void
 refuse_parameters(struct call *call, bool own, const char *field, const char *expected, json_t *given)
 {
-        AUTO_FREE char *text = own && expected && given ? json_dumps(given, JSON_COMPACT | JSON_ENCODE_ANY) : NULL;
+        AUTO_FREE char *text = own && expected && given ? quote_value(given) : NULL;
 
         if (text) {
                 cut_text(text, GIVEN_MAX);
