@@ -94,7 +94,7 @@ class Files(harness.Case):
         d = self.start("daemon.socket_mode=0600")
         self.assertEqual(0o600, stat.S_IMODE(os.stat(d.path).st_mode))
 
-    def test_squatters_on_semaphore_names_are_left_alone(self):
+    def test_squatters_on_semaphore_names_do_no_harm(self):
         d = harness.Daemon()
         names = ["/dev/shm/sem.concd.%d.%s.1.%s" % (os.getuid(), d.instance, p) for p in ("guard", "process")]
         for name in names:
