@@ -22,11 +22,13 @@ out_of_memory(const char **why)
         return VARLINK_E_MEMORY;
 }
 
-/* Says in a word of ours what jansson found, as its own texts live on the stack of the caller. */
+/* Says in a word of ours what jansson found, as its own texts live on the stack of the caller. Out of memory is the
+ * one failure for which jansson sets no code (2.14). */
 static int
 json_failed(const json_error_t *error, const char **why)
 {
         switch (json_error_code(error)) {
+        case json_error_unknown:
         case json_error_out_of_memory:
                 return out_of_memory(why);
         case json_error_stack_overflow:
@@ -52,11 +54,13 @@ json_failed(const json_error_t *error, const char **why)
 static int
 object_decode(const char *msg, size_t len, json_t **ret, const char **why)
 {
-        json_error_t error;
+        json_error_t error = {};
         json_t *message = json_loadb(msg, len, JSON_REJECT_DUPLICATES, &error);
 
-        if (!message && json_error_code(&error) == json_error_numeric_overflow)
+        if (!message && json_error_code(&error) == json_error_numeric_overflow) {
+                error = (json_error_t){};
                 message = json_loadb(msg, len, JSON_REJECT_DUPLICATES | JSON_DECODE_INT_AS_REAL, &error);
+        }
         if (!message)
                 return json_failed(&error, why);
         if (!json_is_object(message)) {
