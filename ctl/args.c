@@ -191,7 +191,7 @@ unknown_option(const struct command *command, const char *given, size_t len, cha
 
 /* Handles the option at argv[*i], and moves *i onto its value when that is an argument of its own. */
 static int
-parse_option(struct args *args, int argc, char **argv, int *i, char **ret_error)
+parse_option(struct args *args, int argc, const char *const *argv, int *i, char **ret_error)
 {
         const char *name = argv[*i] + 2, *equals = strchr(name, '='), *value = equals ? equals + 1 : NULL;
         size_t len = equals ? (size_t)(equals - name) : strlen(name);
@@ -243,7 +243,7 @@ check_operands(const struct args *args, char **ret_error)
 }
 
 static int
-parse_all(struct args *args, int argc, char **argv, char **ret_error)
+parse_all(struct args *args, int argc, const char *const *argv, char **ret_error)
 {
         bool only_operands = false;
         int r;
@@ -274,7 +274,7 @@ parse_all(struct args *args, int argc, char **argv, char **ret_error)
 }
 
 int
-args_parse(const struct command *command, int argc, char **argv, struct args *ret, char **ret_error)
+args_parse(const struct command *command, int argc, const char *const *argv, struct args *ret, char **ret_error)
 {
         struct args args = { .command = command };
         size_t n_options = 0;

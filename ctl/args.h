@@ -17,7 +17,7 @@ struct args {
 
 /* Reads the arguments behind the subcommand. 0, or the exit code with *ret_error a malloc'ed line that names the option,
  * what was given and what is allowed. On success the caller calls args_deinit(). */
-int args_parse(const struct command *command, int argc, char **argv, struct args *ret, char **ret_error);
+int args_parse(const struct command *command, int argc, const char *const *argv, struct args *ret, char **ret_error);
 void args_deinit(struct args *args);
 
 /* The text of an option, or NULL when it was not given. The option must be in the table. */

@@ -29,7 +29,7 @@ run_command(const struct command *command, int argc, char **argv)
 {
         AUTO_FREE char *error = NULL;
         struct args args;
-        int r = args_parse(command, argc, argv, &args, &error);
+        int r = args_parse(command, argc, (const char *const *)argv, &args, &error);
 
         if (r != 0)
                 return message_fail(r, "%s", error ? error : "out of memory");

@@ -152,6 +152,8 @@ stream_receive(struct stream *s, int wake_fd, int timeout_ms, struct varlink_rep
                 if (r != 0)
                         return r;
         }
+        if (len > STREAM_MESSAGE_MAX)
+                return STREAM_E_TOO_LONG;
         r = varlink_reply_decode(message, len, ret, NULL);
         if (r != VARLINK_OK)
                 return r == VARLINK_E_MEMORY ? -ENOMEM : STREAM_E_MALFORMED;
