@@ -19,8 +19,13 @@
 #define PAUSE_MIN_MS 10
 #define PAUSE_MAX_MS 1000
 
+/* How often who was told to leave is woken again (a wake-up can go to somebody else), and a thread that could not be started
+ * is asked for again. */
+#define NUDGE_MS 100
+
 static void on_exited(evutil_socket_t fd, short what, void *arg);
 static void on_respawn(evutil_socket_t fd, short what, void *arg);
+static void on_nudge(evutil_socket_t fd, short what, void *arg);
 
 int
 children_init(struct children *c, struct supervisor *s)
@@ -39,7 +44,8 @@ children_init(struct children *c, struct supervisor *s)
                 if (!child->respawn)
                         return -ENOMEM;
         }
-        return 0;
+        c->nudge = evtimer_new(s->base, on_nudge, s);
+        return c->nudge ? 0 : -ENOMEM;
 }
 
 static void
@@ -145,28 +151,74 @@ poke_thread_host(struct supervisor *s)
         (void)n;
 }
 
-/* Asks the thread host for the threads that are missing, and the others to leave. Their slots are ours while free. */
-static void
-want_threads(struct supervisor *s, uint32_t threads)
+/* Asks the thread host for the threads that are missing, and the others to leave. Their slots are ours while free. True while
+ * somebody has still to leave or could not be started. */
+static bool
+want_threads(struct supervisor *s, uint32_t threads, bool retry)
 {
         struct segment *segment = &s->setup.segment;
+        bool pending = false;
 
         for (uint32_t i = 0; i < segment->header->max_workers; i++) {
                 struct slot *slot = &segment->slots[segment_thread_slot(segment, i)];
                 enum slot_state state = atomic_load(&slot->state);
 
                 if (i >= threads) {
-                        if (state != SLOT_FREE)
-                                atomic_store(&slot->retire, 1);
-                        continue;
-                }
-                if (state == SLOT_FREE || state == SLOT_DEAD) {
+                        if (state == SLOT_FREE || state == SLOT_DEAD)
+                                continue;
+                        atomic_store(&slot->retire, 1);
+                        pending = true;
+                } else if (state == SLOT_FREE || (state == SLOT_DEAD && retry)) {
                         slot_clear(slot, WORKER_THREAD, SLOT_FREE);
                         atomic_store(&slot->tid, -1);
                         atomic_store(&slot->state, SLOT_STARTING);
+                } else if (state == SLOT_DEAD) {
+                        pending = true;
                 }
         }
         poke_thread_host(s);
+        return pending;
+}
+
+static void
+nudge_later(struct supervisor *s)
+{
+        const struct timeval pause = { .tv_usec = NUDGE_MS * 1000 };
+
+        evtimer_add(s->children.nudge, &pause);
+}
+
+static bool
+wake_leavers(struct supervisor *s, bool threads)
+{
+        uint32_t n = s->setup.segment.header->max_workers;
+        bool processes = false;
+
+        for (uint32_t i = 1; i <= n; i++)
+                processes = processes || (s->children.child[i].pid && !s->children.child[i].wanted);
+        if (processes)
+                children_call(&s->children, WORKER_PROCESS, n);
+        if (threads)
+                children_call(&s->children, WORKER_THREAD, n);
+        return processes || threads;
+}
+
+static void
+on_nudge(evutil_socket_t fd, short what, void *arg)
+{
+        struct supervisor *s = arg;
+
+        if (wake_leavers(s, want_threads(s, s->children.threads, true)))
+                nudge_later(s);
+}
+
+void
+children_tend(struct children *c)
+{
+        struct supervisor *s = c->child[0].supervisor;
+
+        if (want_threads(s, c->threads, false) && !evtimer_pending(c->nudge, NULL))
+                nudge_later(s);
 }
 
 int
@@ -174,7 +226,6 @@ children_want(struct children *c, uint32_t processes, uint32_t threads)
 {
         struct supervisor *s = c->child[0].supervisor;
         struct segment *segment = &s->setup.segment;
-        bool leaving = processes < c->processes || threads < c->threads;
         int result = 0;
 
         c->processes = processes;
@@ -193,11 +244,8 @@ children_want(struct children *c, uint32_t processes, uint32_t threads)
                                 atomic_store(&segment->slots[i].retire, 1);
                 }
         }
-        want_threads(s, threads);
-        if (leaving) {
-                children_call(c, WORKER_PROCESS, segment->header->max_workers);
-                children_call(c, WORKER_THREAD, segment->header->max_workers);
-        }
+        if (wake_leavers(s, want_threads(s, threads, true)))
+                nudge_later(s);
         return result;
 }
 
@@ -266,7 +314,7 @@ respawn(struct child *child)
                 return;
         }
         if (child->slot == SLOT_THREAD_HOST)
-                want_threads(s, s->children.threads);
+                children_tend(&s->children);
         runner_on_respawn(s);
 }
 
@@ -351,6 +399,8 @@ children_deinit(struct children *c)
                 if (child->respawn)
                         event_free(child->respawn);
         }
+        if (c->nudge)
+                event_free(c->nudge);
         free(c->child);
         c->child = NULL;
 }

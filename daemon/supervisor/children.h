@@ -29,6 +29,7 @@ struct children {
         struct child *child; /* [slot] of the thread host and the processes */
         uint32_t processes, threads; /* wanted now */
         uint64_t deaths;     /* ever, of those that were not told to leave */
+        struct event *nudge; /* while somebody has still to leave, or a thread could not be started */
 };
 
 /* How one child ended, for the recovery of its slots. */
@@ -49,6 +50,9 @@ void children_deinit(struct children *c);
  * 0, or -errno when a fork failed (logged); those that exist stay.
  */
 int children_want(struct children *c, uint32_t processes, uint32_t threads);
+
+/* Thread slots became free: asks for the threads that are missing. */
+void children_tend(struct children *c);
 
 /* Kills the worker of a slot; for a thread that is its whole host. */
 void children_kill(struct children *c, uint32_t slot, int signal);

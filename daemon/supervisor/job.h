@@ -32,9 +32,12 @@ enum watcher_kind {
         WATCHER_CANCEL,
 };
 
+struct supervisor;
+
 /* A call that waits for a job. */
 struct watcher {
         TAILQ_ENTRY(watcher) entry;
+        struct supervisor *supervisor;
         struct job *job;
         struct call *call;
         enum watcher_kind kind;

@@ -58,3 +58,11 @@ totals_merge(struct segment *s, uint32_t seat)
         s->seats[seat].merged = 1;
         __atomic_store_n(&t->dirty, 0, __ATOMIC_RELEASE);
 }
+
+void
+totals_complete(struct segment *s)
+{
+        for (uint32_t i = 0; i < s->run->spec.seats; i++)
+                s->seats[i].merged = 1;
+        totals_repair(s);
+}

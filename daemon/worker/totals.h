@@ -15,4 +15,7 @@ void totals_merge(struct segment *s, uint32_t seat);
  * struct segment *. */
 void totals_repair(void *segment);
 
+/* Takes in every seat that nobody merged because its worker died. Supervisor, when nobody is on a seat any more. */
+void totals_complete(struct segment *s);
+
 #endif

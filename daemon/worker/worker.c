@@ -127,8 +127,11 @@ follow_generation(struct worker *w)
                         usleep(10000);
                         continue;
                 }
-                semaphores_close(&w->semaphores);
+                /* What came over the fork is shared by all threads of the process and stays. */
+                if (w->own_semaphores)
+                        semaphores_close(&w->semaphores);
                 w->semaphores = fresh;
+                w->own_semaphores = true;
         }
 }
 
@@ -299,6 +302,7 @@ measured_part(struct worker *w)
                 gil_release(&w->gil);
         evidence_read(&now, w->schedstat, children);
         evidence_add_since(&w->seat->evidence, &now, &w->slot->base);
+        w->slot->base = now;
 }
 
 static void

@@ -33,6 +33,7 @@ struct sampler {
 struct worker {
         const struct worker_setup *setup;
         struct semaphores semaphores;
+        bool own_semaphores; /* opened by this thread */
         uint32_t slot_index;
         struct slot *slot;
         enum worker_kind kind;

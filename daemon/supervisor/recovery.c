@@ -1,0 +1,318 @@
+/* SPDX-License-Identifier: MIT */
+#include "supervisor/recovery.h"
+
+#include "segment/ledger.h"
+#include "shared/clock.h"
+#include "shared/log.h"
+#include "supervisor/runner.h"
+#include "supervisor/supervisor.h"
+#include "worker/evidence.h"
+#include "worker/fatal.h"
+#include "worker/mode.h"
+#include "worker/task_loop.h"
+#include "worker/totals.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/wait.h>
+
+static bool
+is_seated(uint64_t word)
+{
+        return seat_state(word) == SEAT_TAKEN || seat_state(word) == SEAT_READY;
+}
+
+struct seat_census
+recovery_census(const struct supervisor *s)
+{
+        struct seat_census c = { 0 };
+
+        for (uint32_t i = 0; i < s->setup.segment.run->spec.seats; i++) {
+                uint64_t word = atomic_load_explicit(&s->setup.segment.seats[i].word, memory_order_acquire);
+
+                c.seated += is_seated(word);
+                c.empty += seat_state(word) == SEAT_EMPTY;
+        }
+        return c;
+}
+
+uint64_t
+recovery_restarts(const struct supervisor *s)
+{
+        const struct run *run = s->setup.segment.run;
+        uint64_t n = atomic_load(&run->task_deaths);
+
+        for (uint32_t i = 0; i < run->spec.seats; i++)
+                n += s->setup.segment.seats[i].restarts;
+        return n;
+}
+
+void
+recovery_reopen_seat(struct supervisor *s, uint32_t seat)
+{
+        const struct run_spec *spec = &s->setup.segment.run->spec;
+
+        atomic_store(&s->setup.segment.seats[seat].word, seat_pack(s->runner.run, SEAT_EMPTY, 0));
+        children_call(&s->children, modes[spec->mode].kind, 1);
+}
+
+void
+recovery_kill_seated(struct supervisor *s)
+{
+        for (uint32_t i = 0; i < s->setup.segment.run->spec.seats; i++) {
+                uint64_t word = atomic_load(&s->setup.segment.seats[i].word);
+
+                if (is_seated(word))
+                        children_kill(&s->children, seat_owner(word) - 1, SIGKILL);
+        }
+}
+
+/* ── after a death ── */
+
+/* What one death means for the slots that lived in the child. */
+struct inquest {
+        struct supervisor *s;
+        const struct child_death *death;
+        uint8_t *verdict;                                     /* per slot: enum ledger_verdict */
+        struct { enum failure_reason reason; int value; } *cause; /* per slot */
+};
+
+static void
+judge_slot(struct inquest *q, uint32_t index)
+{
+        const struct slot *slot = &q->s->setup.segment.slots[index];
+        int status = q->death->status;
+        enum blame blame = atomic_load(&slot->blame);
+        bool process = index != SLOT_THREAD_HOST && q->death->slot == index;
+
+        q->verdict[index] = LEDGER_FREE;
+        q->cause[index].value = atomic_load(&slot->blame_value);
+        if (blame == BLAME_TIMEOUT) {
+                q->verdict[index] = LEDGER_GIVE_UP;
+                q->cause[index].reason = FAILURE_TIMEOUT;
+        } else if (blame == BLAME_SIGNAL || (process && WIFSIGNALED(status) && fatal_signal_is_own(WTERMSIG(status)))) {
+                q->verdict[index] = LEDGER_CHARGE;
+                q->cause[index].reason = FAILURE_SIGNAL;
+                if (process)
+                        q->cause[index].value = WTERMSIG(status);
+        } else if (blame == BLAME_EXIT || (process && WIFEXITED(status))) {
+                q->verdict[index] = LEDGER_CHARGE;
+                q->cause[index].reason = FAILURE_EXIT;
+                if (process)
+                        q->cause[index].value = WEXITSTATUS(status);
+        }
+}
+
+/* A death in an all-at-once run of threads is not the fault of the task at the line's progress, but of the one
+ * that its thread marked. */
+static void
+poison(struct inquest *q, uint32_t index)
+{
+        struct run *run = q->s->setup.segment.run;
+        uint64_t task = atomic_load(&q->s->setup.segment.slots[index].blame_task);
+        uint32_t i = 0;
+
+        if (task == 0 || q->verdict[index] != LEDGER_CHARGE)
+                return;
+        q->verdict[index] = LEDGER_FREE;
+        while (i < run->n_poison && run->poison[i].task != task - 1)
+                i++;
+        if (i == POISON_MAX) {
+                runner_stop(q->s, JOB_FAILED, "too many tasks kill the thread host");
+                return;
+        }
+        if (i == run->n_poison)
+                run->poison[run->n_poison++] = (struct poison){ .task = task - 1 };
+        run->poison[i].attempts++;
+        run->poison[i].reason = q->cause[index].reason;
+        run->poison[i].value = q->cause[index].value;
+}
+
+static struct seat *
+seat_of(struct supervisor *s, uint32_t slot, uint32_t *ret_index)
+{
+        for (uint32_t i = 0; i < s->setup.segment.run->spec.seats; i++) {
+                uint64_t word = atomic_load(&s->setup.segment.seats[i].word);
+
+                if (is_seated(word) && seat_owner(word) == slot + 1) {
+                        *ret_index = i;
+                        return &s->setup.segment.seats[i];
+                }
+        }
+        return NULL;
+}
+
+static void
+on_given_up(void *arg, uint32_t slot, uint64_t task)
+{
+        struct inquest *q = arg;
+        uint32_t index = 0;
+        struct seat *seat = seat_of(q->s, slot, &index);
+
+        task_loop_note_failure(q->s->setup.segment.run, index, task, q->cause[slot].reason, q->cause[slot].value);
+        if (seat) {
+                atomic_fetch_add(&seat->tasks, 1);
+                atomic_store(&seat->tasks_next, atomic_load(&seat->tasks));
+        }
+        children_forgive(&q->s->children, slot);
+}
+
+/* Brings the dead worker's seat up to date, before its line can go to somebody else. */
+static void
+settle_seat(struct inquest *q, uint32_t slot, struct seat *seat)
+{
+        struct segment *segment = &q->s->setup.segment;
+        uint64_t before = atomic_load(&seat->tasks);
+
+        task_loop_settle(seat, segment->ledger, segment->run->spec.geometry.n_lines);
+        if (atomic_load(&seat->tasks) > before)
+                children_forgive(&q->s->children, slot);
+        atomic_store(&seat->in_block, 0);
+        /* Of a process, wait4() tells what it used since it sat down; what a thread used went with its host. */
+        if (q->death->slot == slot) {
+                struct evidence last;
+
+                evidence_from_rusage(&last, &q->death->usage);
+                evidence_add_since(&seat->evidence, &last, &segment->slots[slot].base);
+        } else {
+                seat->cpu_lost = 1;
+        }
+        atomic_store(&seat->commit_ns, MAX(atomic_load(&seat->commit_ns), clock_now_ns()));
+}
+
+static void
+recover_slots(struct inquest *q, uint32_t first, uint32_t last)
+{
+        struct supervisor *s = q->s;
+        struct segment *segment = &s->setup.segment;
+        struct run *run = segment->run;
+        struct ledger_recovery recovered;
+        uint32_t index;
+
+        for (uint32_t i = first; i <= last; i++) {
+                struct seat *seat;
+
+                judge_slot(q, i);
+                poison(q, i);
+                seat = seat_of(s, i, &index);
+                if (seat)
+                        settle_seat(q, i, seat);
+        }
+        recovered = ledger_recover(segment->ledger, &run->spec.geometry, q->verdict, on_given_up, q);
+        atomic_fetch_add(&run->reexecuted, recovered.freed - recovered.given_up);
+        for (uint32_t i = first; i <= last; i++)
+                permits_recover(&run->guard, s->semaphores.sem[SEMAPHORE_GUARD], i, &segment->slots[i].permit_state,
+                                totals_repair, segment);
+}
+
+/* The seats of the dead are free again, when all that belongs to them is recovered. */
+static void
+free_seats(struct supervisor *s, uint32_t first, uint32_t last)
+{
+        bool counted = false;
+
+        for (uint32_t i = first; i <= last; i++) {
+                uint32_t index;
+                struct seat *seat = seat_of(s, i, &index);
+
+                if (!seat)
+                        continue;
+                /* The death of the thread host is one death. */
+                seat->restarts += !counted;
+                counted = true;
+                atomic_store(&seat->word, seat_pack(s->runner.run, SEAT_EMPTY, 0));
+        }
+}
+
+void
+recovery_of_death(struct supervisor *s, const struct child_death *death)
+{
+        struct segment *segment = &s->setup.segment;
+        uint32_t first = death->slot, last = death->slot;
+        struct inquest q = { .s = s, .death = death };
+
+        if (death->slot == SLOT_THREAD_HOST) {
+                first = segment_thread_slot(segment, 0);
+                last = segment->header->n_slots - 1;
+        }
+        for (uint32_t i = first; i <= last; i++) {
+                if (atomic_load(&segment->slots[i].state) == SLOT_IDLE)
+                        s->semaphores_worn = true;
+                if (!s->runner.active)
+                        permits_recover(&segment->run->guard, s->semaphores.sem[SEMAPHORE_GUARD], i,
+                                        &segment->slots[i].permit_state, totals_repair, segment);
+        }
+        if (!s->runner.active)
+                return;
+        q.verdict = calloc(segment->header->n_slots, sizeof(*q.verdict));
+        q.cause = calloc(segment->header->n_slots, sizeof(*q.cause));
+        if (!q.verdict || !q.cause) {
+                log_error("out of memory while recovering a worker");
+                abort(); /* going on without recovery would lose tasks; the next supervisor recovers */
+        }
+        recover_slots(&q, first, last);
+        if (death->slot == SLOT_THREAD_HOST) {
+                gil_init(&segment->run->gil, GIL_SWITCH_INTERVAL_NS);
+                __atomic_fetch_and(&segment->run->attention, ~GIL_DROP_BIT, __ATOMIC_RELAXED);
+        }
+        free_seats(s, first, last);
+        free(q.verdict);
+        free(q.cause);
+}
+
+/* ── tasks that take too long ── */
+
+/*
+ * Waiting for the interpreter lock is not hanging: under it only the holder, and who is between blocking marks, can be
+ * to blame. Reads words that the thread host is writing; a wrong guess is put right at the next look.
+ */
+static bool
+may_stall(const struct supervisor *s, uint32_t seat)
+{
+        const struct run *run = s->setup.segment.run;
+
+        if (!modes[run->spec.mode].gil || atomic_load(&s->setup.segment.seats[seat].in_block))
+                return true;
+        return __atomic_load_n(&run->gil.locked, __ATOMIC_RELAXED) &&
+               __atomic_load_n(&run->gil.last_holder, __ATOMIC_RELAXED) == seat + 1;
+}
+
+static void
+look_at_seat(struct supervisor *s, uint32_t i, uint64_t timeout_ns, uint64_t now)
+{
+        struct segment *segment = &s->setup.segment;
+        struct stall *stall = &s->runner.stalls[i];
+        uint64_t seat_word = atomic_load(&segment->seats[i].word);
+        uint32_t claim = atomic_load(&segment->seats[i].claim);
+        uint64_t word = 0;
+        struct slot *slot;
+
+        if (claim > 0 && claim <= segment->run->spec.geometry.n_lines)
+                word = atomic_load(&segment->ledger[claim - 1].word);
+        if (!is_seated(seat_word) || claim == 0 || claim != stall->claim || word != stall->word || !may_stall(s, i)) {
+                *stall = (struct stall){ claim, word, now };
+                return;
+        }
+        if (now - stall->since_ns < timeout_ns)
+                return;
+        slot = &segment->slots[seat_owner(seat_word) - 1];
+        if (atomic_load(&slot->blame) == BLAME_TIMEOUT)
+                return; /* killed already, not reaped yet */
+        log_info("a task of worker %u exceeds its time limit; its worker is killed", i);
+        atomic_store(&slot->blame, BLAME_TIMEOUT);
+        children_kill(&s->children, seat_owner(seat_word) - 1, SIGKILL);
+        stall->since_ns = now;
+}
+
+void
+recovery_find_stalled(struct supervisor *s)
+{
+        const struct variant *v;
+
+        if (!s->runner.active || !s->runner.begun)
+                return;
+        v = &s->runner.job->plan.variants[s->runner.job->plan.steps[s->runner.step].variant];
+        for (uint32_t i = 0; v->timeout_ns && i < s->setup.segment.run->spec.seats; i++)
+                look_at_seat(s, i, v->timeout_ns, clock_now_ns());
+}

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the supervisor does about workers that died or hang: the order is ledger first, permits second, and only then is a
+ * seat or a slot given out again.
+ */
+#ifndef CONCD_RECOVERY_H
+#define CONCD_RECOVERY_H
+
+#include "supervisor/children.h"
+
+struct supervisor;
+
+struct seat_census {
+        uint32_t seated; /* workers on a seat */
+        uint32_t empty;  /* seats that nobody took yet, or whose worker died */
+};
+
+struct seat_census recovery_census(const struct supervisor *s);
+
+/* Recovers all slots that lived in a child which was reaped. */
+void recovery_of_death(struct supervisor *s, const struct child_death *death);
+
+/* Lets a worker sit down again on a seat that was done, and calls one. */
+void recovery_reopen_seat(struct supervisor *s, uint32_t seat);
+
+/* Kills every worker that is on a seat. */
+void recovery_kill_seated(struct supervisor *s);
+
+/* Kills the workers whose task has been going on for longer than its time limit. */
+void recovery_find_stalled(struct supervisor *s);
+
+/* Worker deaths within the present run. */
+uint64_t recovery_restarts(const struct supervisor *s);
+
+#endif

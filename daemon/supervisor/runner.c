@@ -1,0 +1,462 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * One run, from here:
+ *
+ *     open: ledger, seats, spec complete → run.current (one store) → posts at the gate
+ *     workers take seats, prepare, open the start barrier; the last event of each is its seat DONE and a ring
+ *     close: all seats DONE or empty, and every task accounted for → figures → the next step, or the job's end
+ *
+ * A ring, a death and the tick all lead to runner_poll(), which decides from the segment alone; so a ring that is
+ * lost costs at most a tick. Stopping closes the run (nobody can sit down any more), asks the workers by the attention word,
+ * and kills who has not left after STOP_PATIENCE.
+ */
+#include "supervisor/runner.h"
+
+#include "shared/clock.h"
+#include "shared/log.h"
+#include "supervisor/environment.h"
+#include "supervisor/recovery.h"
+#include "supervisor/supervisor.h"
+#include "worker/mode.h"
+#include "worker/totals.h"
+#include "worker/worker.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <string.h>
+
+#define TICK_MS 200
+#define TICK_MIN_MS 1
+#define TICK_TIMEOUT_MS 50
+#define STOP_PATIENCE_S 1
+
+static void run_open(struct supervisor *s);
+static void job_finish(struct supervisor *s);
+
+static const struct variant *
+present_variant(const struct runner *r)
+{
+        return &r->job->plan.variants[r->job->plan.steps[r->step].variant];
+}
+
+static bool
+by_duration(const struct runner *r)
+{
+        return present_variant(r)->count == 0 && !r->job->plan.steps[r->step].warmup;
+}
+
+/* ── events ── */
+
+static void
+on_tick(evutil_socket_t fd, short what, void *arg)
+{
+        struct supervisor *s = arg;
+
+        recovery_find_stalled(s);
+        runner_on_respawn(s);
+        supervisor_send_progress(s);
+        runner_poll(s);
+}
+
+static void
+on_duration(evutil_socket_t fd, short what, void *arg)
+{
+        struct supervisor *s = arg;
+        const struct timeval patience = { .tv_sec = STOP_PATIENCE_S };
+        struct run *run = s->setup.segment.run;
+
+        if (!s->runner.active || s->runner.stopping)
+                return;
+        s->runner.stopping = true;
+        atomic_store(&run->current, current_pack(s->runner.run, variant_kind(present_variant(&s->runner)), false));
+        __atomic_fetch_or(&run->attention, ATTENTION_FINISH, __ATOMIC_RELAXED);
+        evtimer_add(s->runner.kill, &patience);
+        runner_poll(s);
+}
+
+static void
+on_deadline(evutil_socket_t fd, short what, void *arg)
+{
+        struct supervisor *s = arg;
+        char reason[96];
+
+        if (!s->runner.job)
+                return;
+        snprintf(reason, sizeof(reason), "its deadline of %.3g s has passed",
+                 (double)s->runner.job->plan.deadline_ns / (double)NS_PER_S);
+        runner_stop(s, JOB_FAILED, reason);
+}
+
+/* Patience is over: first the tasks are told to give up at their next checkpoint, then their workers are killed. */
+static void
+on_kill(evutil_socket_t fd, short what, void *arg)
+{
+        struct supervisor *s = arg;
+        const struct timeval patience = { .tv_sec = STOP_PATIENCE_S };
+        struct run *run = s->setup.segment.run;
+        uint32_t before;
+
+        if (!s->runner.active)
+                return;
+        before = __atomic_fetch_or(&run->attention, ATTENTION_STOP, __ATOMIC_RELAXED);
+        if (before & ATTENTION_CANCEL)
+                recovery_kill_seated(s);
+        evtimer_add(s->runner.kill, &patience);
+        runner_poll(s);
+}
+
+int
+runner_init(struct runner *r, struct supervisor *s)
+{
+        memset(r, 0, sizeof(*r));
+        r->stalls = calloc(s->setup.segment.header->max_workers, sizeof(*r->stalls));
+        r->tick = event_new(s->base, -1, EV_PERSIST, on_tick, s);
+        r->duration = evtimer_new(s->base, on_duration, s);
+        r->deadline = evtimer_new(s->base, on_deadline, s);
+        r->kill = evtimer_new(s->base, on_kill, s);
+        return r->stalls && r->tick && r->duration && r->deadline && r->kill ? 0 : -ENOMEM;
+}
+
+void
+runner_deinit(struct runner *r)
+{
+        struct event *events[] = { r->tick, r->duration, r->deadline, r->kill };
+
+        for (size_t i = 0; i < ARRAY_SIZE(events); i++) {
+                if (events[i])
+                        event_free(events[i]);
+        }
+        free(r->stalls);
+        free(r->stop_reason);
+        figures_free(r->last);
+}
+
+static struct timeval
+to_timeval(uint64_t ns)
+{
+        return (struct timeval){ .tv_sec = (time_t)(ns / NS_PER_S), .tv_usec = (suseconds_t)(ns % NS_PER_S / 1000) };
+}
+
+static void
+start_tick(struct supervisor *s)
+{
+        uint64_t ms = TICK_MS, timeout_ms = present_variant(&s->runner)->timeout_ns / NS_PER_MS;
+        struct timeval interval;
+
+        if (timeout_ms)
+                ms = MAX(MIN(timeout_ms / 4, TICK_TIMEOUT_MS), TICK_MIN_MS);
+        interval = to_timeval(ms * NS_PER_MS);
+        event_add(s->runner.tick, &interval);
+}
+
+/* ── opening ── */
+
+static void
+reset_seats(struct supervisor *s, uint32_t seats)
+{
+        struct segment *segment = &s->setup.segment;
+        uint64_t number = s->runner.run;
+
+        for (uint32_t i = 0; i < segment->header->max_workers; i++) {
+                struct seat *seat = &segment->seats[i];
+
+                if (i < seats) {
+                        memset(seat, 0, sizeof(*seat));
+                        s->runner.stalls[i] = (struct stall){ .since_ns = clock_now_ns() };
+                }
+                /* A seat beyond the number of seats has an older run's number, so nobody takes it. */
+                atomic_store(&seat->word, i < seats ? seat_pack(number, SEAT_EMPTY, 0) : 0);
+        }
+}
+
+static int
+reset_run(struct supervisor *s, const struct variant *v, bool warmup)
+{
+        struct segment *segment = &s->setup.segment;
+        struct run *run = segment->run;
+        struct run_spec *spec = &run->spec;
+        int r;
+
+        *spec = (struct run_spec){
+                .workload = v->workload,
+                .mode = v->mode,
+                .spawn = v->spawn,
+                .seats = v->workers,
+                .cpus = v->cpus,
+                .clock_overhead_ns = s->clock_overhead_ns,
+        };
+        memcpy(spec->params, v->params, sizeof(spec->params));
+        /* Checked when the request was. */
+        if (variant_geometry(v, warmup, segment->header->ledger_chunks, &spec->geometry, NULL) != 0)
+                return -EINVAL;
+        ledger_reset(segment->ledger, &spec->geometry);
+        __atomic_store_n(&run->attention, 0, __ATOMIC_RELAXED);
+        atomic_store(&run->go, 0);
+        atomic_store(&run->start_ns, 0);
+        atomic_store(&run->prepare_error, 0);
+        atomic_store(&run->task_deaths, 0);
+        atomic_store(&run->reexecuted, 0);
+        atomic_store(&run->n_failures, 0);
+        memset(run->failures, 0, sizeof(run->failures));
+        run->n_poison = 0;
+        totals_reset(segment);
+        r = gil_init(&run->gil, GIL_SWITCH_INTERVAL_NS);
+        reset_seats(s, v->workers);
+        return r;
+}
+
+static int
+want_workers(struct supervisor *s, const struct variant *v)
+{
+        enum worker_kind kind = variant_kind(v);
+        uint32_t processes = s->processes, threads = s->threads;
+
+        if (kind == WORKER_PROCESS)
+                processes = MAX(processes, v->workers);
+        else
+                threads = MAX(threads, v->workers);
+        return children_want(&s->children, processes, threads);
+}
+
+static void
+run_open(struct supervisor *s)
+{
+        struct runner *r = &s->runner;
+        const struct variant *v = present_variant(r);
+        struct run *run = s->setup.segment.run;
+        enum worker_kind kind = variant_kind(v);
+        int result;
+
+        r->run++;
+        r->active = true;
+        r->begun = r->stopping = false;
+        r->steal_before_s = environment_steal_s();
+        result = reset_run(s, v, r->job->plan.steps[r->step].warmup);
+        if (result == 0)
+                result = want_workers(s, v);
+        if (result < 0) {
+                runner_stop(s, JOB_FAILED, result == -EINVAL ? "it does not fit into the ledger"
+                                                             : "there are not enough workers: see the daemon's log");
+                return;
+        }
+        start_tick(s);
+        atomic_store_explicit(&run->current, current_pack(r->run, kind, true), memory_order_release);
+        children_call(&s->children, kind, v->workers);
+}
+
+void
+runner_start(struct supervisor *s, struct job *job)
+{
+        struct runner *r = &s->runner;
+
+        r->job = job;
+        r->step = 0;
+        r->stop_state = JOB_DONE;
+        if (job->plan.deadline_ns) {
+                struct timeval deadline = to_timeval(job->plan.deadline_ns);
+
+                evtimer_add(r->deadline, &deadline);
+        }
+        run_open(s);
+        runner_poll(s);
+}
+
+/* ── stopping ── */
+
+void
+runner_stop(struct supervisor *s, enum job_state state, const char *reason)
+{
+        struct runner *r = &s->runner;
+        const struct timeval patience = { .tv_sec = STOP_PATIENCE_S };
+        struct run *run = s->setup.segment.run;
+
+        if (!r->job || r->stop_state != JOB_DONE)
+                return;
+        r->stop_state = state;
+        r->stop_reason = reason ? strdup(reason) : NULL;
+        r->stopping = true;
+        atomic_store(&run->current, current_pack(r->run, variant_kind(present_variant(r)), false));
+        __atomic_fetch_or(&run->attention, ATTENTION_STOP, __ATOMIC_RELAXED);
+        evtimer_add(r->kill, &patience);
+        event_active(s->poll, EV_TIMEOUT, 0);
+}
+
+/* ── closing ── */
+
+static void
+run_close(struct supervisor *s)
+{
+        struct runner *r = &s->runner;
+        struct run *run = s->setup.segment.run;
+
+        atomic_store(&run->current, current_pack(r->run, WORKER_NONE, false));
+        event_del(r->tick);
+        event_del(r->duration);
+        event_del(r->kill);
+        r->active = false;
+        if (!r->job->plan.steps[r->step].warmup || r->stop_state != JOB_DONE) {
+                figures_free(r->last);
+                r->last = NULL;
+                totals_complete(&s->setup.segment);
+                if (figures_collect(&s->setup.segment, &r->last) == 0)
+                        r->last->steal_s = environment_steal_s() - r->steal_before_s;
+        }
+        supervisor_refresh_semaphores(s);
+        if (r->stop_state == JOB_DONE && ++r->step < r->job->plan.n_steps) {
+                run_open(s);
+                return;
+        }
+        job_finish(s);
+}
+
+/* The state that the figures give the job, when nobody stopped it. */
+static void
+judge(struct runner *r)
+{
+        char reason[128];
+
+        if (r->stop_state != JOB_DONE || !r->last || r->last->sum.failed == 0)
+                return;
+        snprintf(reason, sizeof(reason), "%" PRIu64 " of %" PRIu64 " tasks failed", r->last->sum.failed,
+                 r->last->sum.done);
+        r->stop_state = JOB_FAILED;
+        r->stop_reason = strdup(reason);
+}
+
+static void
+job_finish(struct supervisor *s)
+{
+        struct runner *r = &s->runner;
+        struct job *job = r->job;
+        struct result_context context = {
+                .id = job->id, .quota_cpus = s->quota_cpus, .parked_thread = s->setup.parked_thread,
+        };
+
+        judge(r);
+        event_del(r->deadline);
+        job->state = r->stop_state;
+        job->reason = TAKE(r->stop_reason);
+        context.state = job_state_name(job->state);
+        context.reason = job->reason;
+        if (r->last)
+                job->result = figures_to_result(r->last, &job->plan.variants[0], &context);
+        figures_free(r->last);
+        r->last = NULL;
+        r->job = NULL;
+        if (children_want(&s->children, s->processes, s->threads) < 0)
+                log_warning("the pool is short of workers");
+        supervisor_on_job_end(s, job);
+}
+
+static void
+on_begin(struct supervisor *s)
+{
+        struct runner *r = &s->runner;
+
+        r->begun = true;
+        for (uint32_t i = 0; i < s->setup.segment.run->spec.seats; i++)
+                r->stalls[i].since_ns = clock_now_ns();
+        if (by_duration(r)) {
+                uint64_t elapsed = clock_now_ns() - atomic_load(&s->setup.segment.run->start_ns);
+                uint64_t duration = present_variant(r)->duration_ns;
+                struct timeval left = to_timeval(duration > elapsed ? duration - elapsed : 0);
+
+                evtimer_add(r->duration, &left);
+        }
+}
+
+/* Stops the job for what its workers reported. */
+static void
+heed_reports(struct supervisor *s)
+{
+        struct run *run = s->setup.segment.run;
+        int error = atomic_load(&run->prepare_error);
+        char reason[160];
+
+        if (error) {
+                snprintf(reason, sizeof(reason), "the workload could not prepare: %s", strerror(-error));
+                runner_stop(s, JOB_FAILED, reason);
+        } else if (recovery_restarts(s) > s->config.max_restarts) {
+                snprintf(reason, sizeof(reason), "%" PRIu64 " workers died in one run; max_restarts allows %" PRIu64,
+                         recovery_restarts(s), s->config.max_restarts);
+                runner_stop(s, JOB_FAILED, reason);
+        }
+}
+
+static bool
+all_accounted(const struct supervisor *s)
+{
+        const struct run *run = s->setup.segment.run;
+        struct ledger_sum sum;
+
+        if (run->spec.geometry.count == UINT64_MAX)
+                return false;
+        ledger_sum(s->setup.segment.ledger, &run->spec.geometry, &sum);
+        return sum.done == run->spec.geometry.count;
+}
+
+void
+runner_poll(struct supervisor *s)
+{
+        struct runner *r = &s->runner;
+        struct seat_census census;
+
+        if (!r->active)
+                return;
+        if (!r->begun && atomic_load(&s->setup.segment.run->start_ns) != 0)
+                on_begin(s);
+        heed_reports(s);
+        census = recovery_census(s);
+        if (census.seated > 0)
+                return;
+        if (r->stopping || all_accounted(s)) {
+                run_close(s);
+                return;
+        }
+        /* Everybody has left, but a worker that died late left tasks behind. */
+        if (census.empty == 0)
+                recovery_reopen_seat(s, 0);
+}
+
+void
+runner_on_death(struct supervisor *s, const struct child_death *death)
+{
+        recovery_of_death(s, death);
+}
+
+void
+runner_on_respawn(struct supervisor *s)
+{
+        struct seat_census census;
+
+        if (!s->runner.active || s->runner.stopping)
+                return;
+        census = recovery_census(s);
+        if (census.empty > 0)
+                children_call(&s->children, variant_kind(present_variant(&s->runner)), census.empty);
+}
+
+json_t *
+runner_progress(const struct supervisor *s, const struct job *job)
+{
+        const struct plan *plan = &job->plan;
+        const struct step *step = &plan->steps[job->state == JOB_RUNNING ? s->runner.step : 0];
+        const struct variant *v = &plan->variants[step->variant];
+        bool running = job->state == JOB_RUNNING && s->runner.active;
+        struct ledger_sum sum = { 0 };
+        uint64_t total = step->warmup ? v->warmup : v->count, elapsed = 0, restarts = 0;
+        unsigned position = queue_position(&s->queue, job);
+
+        if (running) {
+                figures_glance(&s->setup.segment, &sum, &elapsed);
+                restarts = recovery_restarts(s);
+        }
+        return json_pack("{s:o, s:I, s:o, s:I, s:I, s:f, s:f, s:i, s:i, s:b}", "position",
+                         position ? json_integer(position) : json_null(), "done", (json_int_t)sum.done, "total",
+                         total ? json_integer((json_int_t)total) : json_null(), "failed", (json_int_t)sum.failed,
+                         "restarts", (json_int_t)restarts, "elapsed_s", (double)elapsed / (double)NS_PER_S,
+                         "tasks_per_s",
+                         elapsed ? (double)sum.done * (double)NS_PER_S / (double)elapsed : 0.0, "round",
+                         (int)step->round + 1, "rounds", (int)plan->rounds, "warming_up", (int)step->warmup);
+}

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Executes the running job's plan, one run after the other: opens the run, watches it, stops it, collects its
+ * figures. Driven by events (a worker rang, a child died, a timer); never blocks.
+ */
+#ifndef CONCD_RUNNER_H
+#define CONCD_RUNNER_H
+
+#include "supervisor/figures.h"
+#include "supervisor/job.h"
+
+#include <event2/event.h>
+#include <stdbool.h>
+
+struct supervisor;
+struct child_death;
+
+/* Where a seat's worker stood when it was last looked at; for the time limit of a task. */
+struct stall {
+        uint32_t claim;
+        uint64_t word;
+        uint64_t since_ns;
+};
+
+struct runner {
+        struct job *job; /* NULL: idle */
+        uint32_t step;
+        uint64_t run;    /* number of the present run; counts on over jobs */
+        bool active;     /* a run is going on */
+        bool begun;      /* its start barrier has opened */
+        bool stopping;   /* no more seats are given out */
+        bool waiting_fork; /* a worker that the run needs could not be forked yet */
+        enum job_state stop_state; /* how the job ends, when it was stopped */
+        char *stop_reason;
+        double steal_before_s;
+        struct stall *stalls; /* one a seat */
+        struct event *tick, *duration, *deadline, *kill;
+        struct figures *last; /* of the last step that counts */
+};
+
+int runner_init(struct runner *r, struct supervisor *s);
+void runner_deinit(struct runner *r);
+
+/* Starts a job that queue_next() returned. When it ends, supervisor_on_job_end() is called, perhaps at once. */
+void runner_start(struct supervisor *s, struct job *job);
+
+/* Ends the running job early as `state`; tasks stop at their next checkpoint, workers that do not are killed after 1 s.
+ * Only the first call counts. */
+void runner_stop(struct supervisor *s, enum job_state state, const char *reason);
+
+/* Something may have changed: looks whether the run began or ended. */
+void runner_poll(struct supervisor *s);
+
+/* A child was reaped: recovers the ledger, the seats and the guard. Before its slot is used again. */
+void runner_on_death(struct supervisor *s, const struct child_death *death);
+
+/* Its successor was forked: calls workers to the seats that are empty. */
+void runner_on_respawn(struct supervisor *s);
+
+/* Progress of a job for the protocol; never NULL but when out of memory. */
+json_t *runner_progress(const struct supervisor *s, const struct job *job);
+
+#endif

@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: MIT */
+#include "supervisor/status.h"
+
+#include "shared/clock.h"
+#include "supervisor/supervisor.h"
+
+#include <string.h>
+#include <sys/stat.h>
+
+static json_t *
+describe_job(const struct supervisor *s, const struct job *job)
+{
+        return json_pack("{s:s, s:I, s:s, s:s, s:s, s:s, s:s?, s:b, s:f, s:o}", "id", job->id, "uid",
+                         (json_int_t)job->uid, "user", job->user, "method", job->method, "summary", job->summary,
+                         "state", job_state_name(job->state), "reason", job->reason, "detached", job->detached,
+                         "submitted", job->submitted, "progress",
+                         job_has_ended(job) ? json_null() : runner_progress(s, job));
+}
+
+json_t *
+status_jobs(struct supervisor *s)
+{
+        json_t *jobs = json_array();
+        unsigned waiting = queue_length(&s->queue);
+        struct job *job;
+
+        if (s->queue.running)
+                json_array_append_new(jobs, describe_job(s, s->queue.running));
+        for (unsigned position = 1; position <= waiting; position++) {
+                TAILQ_FOREACH (job, &s->queue.waiting, entry) {
+                        if (queue_position(&s->queue, job) == position)
+                                json_array_append_new(jobs, describe_job(s, job));
+                }
+        }
+        TAILQ_FOREACH_REVERSE (job, &s->queue.ended, job_list, entry)
+                json_array_append_new(jobs, describe_job(s, job));
+        return jobs;
+}
+
+static const char *
+kind_name(enum worker_kind kind)
+{
+        static const char *const names[] = { "none", "process", "thread", "thread-host" };
+
+        return names[kind];
+}
+
+static const char *
+state_name(enum slot_state state)
+{
+        static const char *const names[] = { "free", "starting", "idle", "running", "retiring", "dead" };
+
+        return names[state];
+}
+
+/* Tasks in the worker's life: those of its finished runs, and what it has done on its present seat. */
+static uint64_t
+tasks_of(const struct supervisor *s, uint32_t slot)
+{
+        const struct segment *segment = &s->setup.segment;
+        uint64_t tasks = atomic_load(&segment->slots[slot].tasks);
+
+        for (uint32_t i = 0; s->runner.active && i < segment->run->spec.seats; i++) {
+                const struct seat *seat = &segment->seats[i];
+                uint32_t claim = atomic_load(&seat->claim);
+
+                if ((atomic_load(&seat->word) & 0xffff) != slot + 1 ||
+                    atomic_load(&segment->slots[slot].state) != SLOT_RUNNING)
+                        continue;
+                tasks += atomic_load(&seat->tasks);
+                if (claim > 0 && claim <= segment->run->spec.geometry.n_lines)
+                        tasks += ledger_progress(atomic_load(&segment->ledger[claim - 1].word)) -
+                                 atomic_load(&seat->claim_progress);
+        }
+        return tasks;
+}
+
+static json_t *
+describe_workers(const struct supervisor *s)
+{
+        const struct segment *segment = &s->setup.segment;
+        json_t *workers = json_array();
+
+        for (uint32_t i = 0; i < segment->header->n_slots; i++) {
+                const struct slot *slot = &segment->slots[i];
+                enum slot_state state = atomic_load(&slot->state);
+                const char *job = state == SLOT_RUNNING && i != SLOT_THREAD_HOST && s->queue.running
+                                          ? s->queue.running->id
+                                          : NULL;
+
+                if (state == SLOT_FREE)
+                        continue;
+                json_array_append_new(workers,
+                                      json_pack("{s:I, s:s, s:I, s:I, s:s, s:I, s:s?}", "slot", (json_int_t)i, "kind",
+                                                kind_name(atomic_load(&slot->kind)), "pid",
+                                                (json_int_t)atomic_load(&slot->pid), "tid",
+                                                (json_int_t)MAX(atomic_load(&slot->tid), 0), "state",
+                                                state_name(state), "tasks", (json_int_t)tasks_of(s, i), "job", job));
+        }
+        return workers;
+}
+
+static const char *
+mode_of(const char *path, char buf[8])
+{
+        struct stat st;
+
+        snprintf(buf, 8, "%04o", stat(path, &st) == 0 ? st.st_mode & 07777 : 0);
+        return buf;
+}
+
+static json_t *
+describe_segment(const struct supervisor *s)
+{
+        const struct segment *segment = &s->setup.segment;
+        char path[SEGMENT_NAME_MAX + 16], mode[8];
+
+        snprintf(path, sizeof(path), "/dev/shm%s", segment->name);
+        return json_pack("{s:s, s:s, s:I, s:s}", "name", segment->name, "path", path, "bytes",
+                         (json_int_t)segment->header->size, "mode", mode_of(path, mode));
+}
+
+static json_t *
+describe_semaphores(const struct supervisor *s)
+{
+        json_t *list = json_array();
+
+        for (int i = 0; i < SEMAPHORES; i++) {
+                char name[SEMAPHORE_NAME_MAX], path[SEMAPHORE_NAME_MAX + 16], mode[8];
+                int value = 0;
+
+                semaphore_name(name, s->instance.uid, s->instance.name, s->semaphores.generation, i);
+                snprintf(path, sizeof(path), "/dev/shm/sem.%s", name + 1);
+                sem_getvalue(s->semaphores.sem[i], &value);
+                json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:i, s:s}", "purpose", semaphore_purpose_name(i),
+                                                      "name", name, "path", path, "value", value, "mode",
+                                                      mode_of(path, mode)));
+        }
+        return list;
+}
+
+/* Adds a process's proportional set size; false when the kernel does not tell. */
+static bool
+add_pss(pid_t pid, uint64_t *total)
+{
+        char path[48];
+        AUTO_FCLOSE FILE *f = NULL;
+        AUTO_FREE char *line = NULL;
+        size_t size = 0;
+        unsigned long long kib;
+
+        snprintf(path, sizeof(path), "/proc/%d/smaps_rollup", pid);
+        f = fopen(path, "re");
+        while (f && getline(&line, &size, f) > 0) {
+                if (sscanf(line, "Pss: %llu kB", &kib) == 1) {
+                        *total += kib * 1024;
+                        return true;
+                }
+        }
+        return false;
+}
+
+static json_t *
+describe_memory(const struct supervisor *s)
+{
+        uint64_t total = 0;
+        bool known = add_pss(getpid(), &total);
+
+        for (uint32_t i = 0; i <= s->setup.segment.header->max_workers; i++) {
+                if (s->children.child[i].pid)
+                        known = add_pss(s->children.child[i].pid, &total) && known;
+        }
+        return json_pack("{s:o}", "pss_bytes", known ? json_integer((json_int_t)total) : json_null());
+}
+
+static json_t *
+describe_daemon(const struct supervisor *s)
+{
+        return json_pack("{s:s, s:i, s:I, s:s, s:I, s:b, s:s, s:f, s:s, s:s?, s:I, s:I, s:I, s:I, s:I}", "version",
+                         CONCD_VERSION, "pid", (int)getpid(), "uid", (json_int_t)s->instance.uid, "instance",
+                         s->instance.name, "generation", (json_int_t)s->semaphores.generation, "private",
+                         s->private_daemon, "state", s->leaving ? "stopping" : "running", "uptime_s",
+                         (double)(clock_now_ns() - s->started_ns) / (double)NS_PER_S, "socket", s->config.socket,
+                         "config", s->config_path, "clients", (json_int_t)service_clients(s->service), "queue",
+                         (json_int_t)queue_length(&s->queue), "queue_limit", (json_int_t)s->config.queue_limit,
+                         "jobs_finished", (json_int_t)s->queue.jobs_ended, "restarts", (json_int_t)s->children.deaths);
+}
+
+json_t *
+status_describe(struct supervisor *s)
+{
+        return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o}", "daemon", describe_daemon(s), "workers", describe_workers(s),
+                         "jobs", status_jobs(s), "segment", describe_segment(s), "semaphores", describe_semaphores(s),
+                         "memory", describe_memory(s));
+}

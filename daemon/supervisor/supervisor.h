@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The supervisor: one thread, one event loop. Owns the socket, the configuration, the segment and the children; never
+ * runs a task, never blocks on a semaphore, never becomes multi-threaded.
+ */
+#ifndef CONCD_SUPERVISOR_H
+#define CONCD_SUPERVISOR_H
+
+#include "config/config.h"
+#include "protocol/service.h"
+#include "segment/semaphores.h"
+#include "supervisor/children.h"
+#include "supervisor/instance.h"
+#include "supervisor/job.h"
+#include "supervisor/runner.h"
+#include "worker/worker.h"
+
+#include <event2/event.h>
+#include <stdbool.h>
+
+struct supervisor {
+        struct config config;
+        char *config_path;       /* NULL: none was read */
+        bool private_daemon;
+        struct instance instance;
+        struct worker_setup setup;
+        struct semaphores semaphores;
+        bool semaphores_worn;    /* a sleeper was killed: replace them at the next job boundary */
+        uint32_t processes, threads; /* kept ready */
+        cpu_set_t cpus;
+        double quota_cpus;
+        uint64_t clock_overhead_ns;
+        uint64_t started_ns;
+        struct event_base *base;
+        struct event *signals[4], *doorbell, *poll, *idle, *leave, *watchdog;
+        struct children children;
+        struct queue queue;
+        struct runner runner;
+        struct service *service;
+        bool leaving;            /* SIGTERM or Stop came */
+};
+
+/* What the command line says. */
+struct supervisor_options {
+        const char *config_path; /* NULL: the default file, if there is one */
+        const char *instance, *socket;
+        bool private_daemon;
+        const char **settings;   /* "section.key=value", ended by NULL */
+};
+
+/* Positive results of supervisor_new(). */
+enum supervisor_error {
+        SUPERVISOR_OK = 0,
+        SUPERVISOR_E_CONFIG,  /* said so in the log */
+        SUPERVISOR_E_RUNNING, /* another daemon has the instance */
+};
+
+/* Loads the configuration of the options over the defaults. 0 or SUPERVISOR_E_CONFIG, logged; *ret_path (malloc'ed) is the file that was read, or NULL. */
+int supervisor_load_config(const struct supervisor_options *options, struct config *ret, char **ret_path);
+
+/* Takes the instance, makes segment and semaphores, forks the pool and listens. 0, a positive result or -errno, all
+ * logged; then nothing is left behind. */
+int supervisor_new(const struct supervisor_options *options, struct supervisor **ret);
+
+/* Runs until it is told to leave. 0 or -errno. */
+int supervisor_run(struct supervisor *s);
+
+/* Ends all children, removes segment, semaphores and socket. Takes NULL. */
+void supervisor_free(struct supervisor *s);
+
+/* Begins to leave: the running job ends cancelled, the queued ones are told that the daemon is shutting down. */
+void supervisor_leave(struct supervisor *s);
+
+/* The running job has ended, state, reason and result are set: tells who waits, starts the next one. */
+void supervisor_on_job_end(struct supervisor *s, struct job *job);
+
+/* Starts the next job if none runs. */
+void supervisor_start_next(struct supervisor *s);
+
+/* Sends the progress of all unfinished jobs to those who watch them. */
+void supervisor_send_progress(struct supervisor *s);
+
+/* Replaces the semaphores by a new generation if a sleeper was killed. Only between runs. */
+void supervisor_refresh_semaphores(struct supervisor *s);
+
+/* Looks whether a daemon with idle_exit may leave, and when to look again. */
+void supervisor_consider_idle(struct supervisor *s);
+
+/* The interface's methods (methods.c). */
+extern const struct service_method supervisor_methods[];
+
+/* Answers everybody who waits for a job that has ended. */
+void methods_answer_watchers(struct supervisor *s, struct job *job);
+
+/* Sends progress to the watchers of one job. */
+void methods_send_progress(struct supervisor *s, struct job *job);
+
+#endif
