@@ -22,8 +22,8 @@ out_of_memory(const char **why)
         return VARLINK_E_MEMORY;
 }
 
-/* Says in a word of ours what jansson found, as its own texts live on the stack of the caller. Out of memory is the
- * one failure for which jansson sets no code (2.14). */
+/* Says in a word of ours what jansson found, as its own texts live on the stack of the caller. When memory is
+ * out, jansson (2.14) sets no code, or calls what it was reading a syntax error. */
 static int
 json_failed(const json_error_t *error, const char **why)
 {
@@ -229,14 +229,19 @@ put_parameters(json_t *message, json_t *parameters)
         return parameters ? json_object_set(message, "parameters", parameters) : 0;
 }
 
+/* Measured first, then written: json_dumps() of jansson 2.14 leaves keys out of the text, and says nothing, when it
+ * gets no memory for them. */
 static char *
 message_encode(json_t *message, size_t *ret_len)
 {
-        char *text = json_dumps(message, ENCODE_FLAGS);
+        size_t len = json_dumpb(message, NULL, 0, ENCODE_FLAGS);
+        AUTO_FREE char *text = len > 0 ? malloc(len + 1) : NULL;
 
-        if (text)
-                *ret_len = strlen(text) + 1;
-        return text;
+        if (!text || json_dumpb(message, text, len, ENCODE_FLAGS) != len)
+                return NULL;
+        text[len] = '\0';
+        *ret_len = len + 1;
+        return TAKE(text);
 }
 
 char *

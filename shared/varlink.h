@@ -7,6 +7,9 @@
  * Numbers: whole ones are 64 bits with sign. A larger one in a message does not make it malformed: then all numbers
  * of that message arrive as reals, so that whoever checks the parameters can name the field (up to the range of a
  * double; beyond that, 400 digits say, it is malformed). Reals are written with 12 significant digits.
+ *
+ * Memory: jansson 2.14's reader does not notice every allocation that fails; then a message can be called malformed,
+ * or lose characters. Who must exclude that gives jansson an allocator that does not return without memory.
  */
 #ifndef CONCD_VARLINK_H
 #define CONCD_VARLINK_H
