@@ -18,13 +18,13 @@ duration(char *buf, size_t size, double seconds)
         return quantity_format_duration(buf, size, seconds * (double)NS_PER_S);
 }
 
-/* Text and blanks up to `columns`, at least one. */
+/* Text and blanks up to `columns`, at least three. */
 static void
 put_padded(FILE *f, const char *text, size_t columns)
 {
         size_t used = text_columns(text);
 
-        text_printf(f, "%s%*s", text, used < columns ? (int)(columns - used) : 1, "");
+        text_printf(f, "%s%*s", text, used + 3 < columns ? (int)(columns - used) : 3, "");
 }
 
 static void
@@ -73,6 +73,10 @@ put_verdict(FILE *f, const json_t *r)
 
         if (strcmp(state, "done") == 0)
                 return;
+        if (*reason && field_is_set(r, "count") && field_int(r, "done") == field_int(r, "count")) {
+                text_printf(f, "%s: %s\n", state, reason);
+                return;
+        }
         text_printf(f, "%s: %s", state, text_count(done, sizeof(done), field_int(r, "done")));
         if (field_is_set(r, "count"))
                 text_printf(f, " of %s", text_count(count, sizeof(count), field_int(r, "count")));

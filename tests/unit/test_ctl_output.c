@@ -121,11 +121,14 @@ START_TEST(failures_are_listed)
         AUTO_FREE char *text = NULL;
 
         json_object_set_new(r, "failed", json_integer(14));
+        json_object_set_new(r, "state", json_string("failed"));
+        json_object_set_new(r, "reason", json_string("14 of 1000 tasks failed"));
         for (int i = 0; i < 12; i++)
                 json_array_append_new(json_object_get(r, "failures"),
                                       json_pack("{s:i, s:s, s:i}", "index", i, "reason", reasons[i % 5], "value",
                                                 values[i % 5]));
         text = print(r, false);
+        ck_assert_msg(strncmp(text, "failed: 14 of 1000 tasks failed\n", 32) == 0, "%s", text);
         assert_says(text, "14 failed");
         assert_says(text, "task 0: returned the error EIO");
         assert_says(text, "task 1: the result is wrong");
@@ -256,7 +259,7 @@ main(void)
         tcase_add_test(tc, progress_bar_is_proportional_and_colour_is_asked_for);
         suite_add_tcase(suite, tc);
         sr = srunner_create(suite);
-        srunner_run_all(sr, CK_NORMAL);
+        srunner_run_all(sr, CK_ENV);
         failed = srunner_ntests_failed(sr);
         srunner_free(sr);
         return failed == 0 ? 0 : 1;

@@ -256,7 +256,7 @@ main(void)
         tcase_add_test(tc, job_ids);
         suite_add_tcase(suite, tc);
         sr = srunner_create(suite);
-        srunner_run_all(sr, CK_NORMAL);
+        srunner_run_all(sr, CK_ENV);
         failed = srunner_ntests_failed(sr);
         srunner_free(sr);
         return failed == 0 ? 0 : 1;
