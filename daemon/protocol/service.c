@@ -15,7 +15,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#define REST_MS 100
+#define REST_MS            100
 #define STANDARD_INTERFACE "org.varlink.service"
 
 static const struct service_limits default_limits = {
@@ -52,7 +52,7 @@ declares(const char *(*nth)(const struct idl *, size_t), const struct idl *idl, 
 static int
 check_tables(const struct service *service)
 {
-        static const char *const errors[] = { "BadValue", "Busy", "ShuttingDown" };
+        static const char *const errors[] = {"BadValue", "Busy", "ShuttingDown"};
         const char *interface = idl_interface(service->own), *name;
 
         for (size_t i = 0; (name = idl_method(service->own, i)); i++) {
@@ -212,7 +212,7 @@ has_room(struct service *service, int fd, const struct peer *peer)
         const struct session *s;
         uint64_t of_user = 0;
 
-        TAILQ_FOREACH (s, &service->sessions, entry)
+        for (s = TAILQ_FIRST(&service->sessions); s; s = TAILQ_NEXT(s, entry))
                 of_user += s->peer.uid == peer->uid;
         if (of_user >= limits->connections_per_user) {
                 refuse(service, fd, peer, "connections of one user", limits->connections_per_user);
@@ -247,7 +247,7 @@ on_accept(struct evconnlistener *listener, evutil_socket_t fd, struct sockaddr *
                 log_error("who connected is not known: %m");
                 return;
         }
-        peer = (struct peer){ .pid = cred.pid, .uid = cred.uid, .gid = cred.gid };
+        peer = (struct peer){.pid = cred.pid, .uid = cred.uid, .gid = cred.gid};
         if (!has_room(service, fd, &peer))
                 return;
         r = session_new(service, fd, &peer);
@@ -262,7 +262,7 @@ on_accept(struct evconnlistener *listener, evutil_socket_t fd, struct sockaddr *
 static void
 on_accept_error(struct evconnlistener *listener, void *arg)
 {
-        static const struct timeval pause = { .tv_usec = REST_MS * 1000 };
+        static const struct timeval pause = {.tv_usec = REST_MS * 1000};
         struct service *service = arg;
 
         if (!service->rest_logged)
@@ -306,8 +306,7 @@ service_new(struct event_base *base, const struct service_info *info, const char
         if (!service)
                 return -ENOMEM;
         *service = (struct service){
-                .base = base, .info = *info, .methods = methods, .userdata = userdata, .limits = default_limits
-        };
+                .base = base, .info = *info, .methods = methods, .userdata = userdata, .limits = default_limits};
         TAILQ_INIT(&service->sessions);
         signal(SIGPIPE, SIG_IGN); /* libevent writes with writev(2), which has no MSG_NOSIGNAL */
         service->own = parse_interface(interface);
@@ -352,7 +351,7 @@ service_set_limits(struct service *service, const struct service_limits *limits)
         struct session *s;
 
         service->limits = *limits;
-        TAILQ_FOREACH (s, &service->sessions, entry)
+        for (s = TAILQ_FIRST(&service->sessions); s; s = TAILQ_NEXT(s, entry))
                 session_apply_limits(s);
 }
 
@@ -390,7 +389,7 @@ service_is_busy(const struct service *service)
 {
         const struct session *s;
 
-        TAILQ_FOREACH (s, &service->sessions, entry)
+        for (s = TAILQ_FIRST(&service->sessions); s; s = TAILQ_NEXT(s, entry))
                 if (session_is_busy(s))
                         return true;
         return false;

@@ -50,8 +50,8 @@ struct service_info {
 int service_new(struct event_base *base, const struct service_info *info, const char *interface,
                 const struct service_method *methods, void *userdata, struct service **ret);
 
-/* Ends all connections at once, without another word; the owners of unfinished calls are told as if their clients had gone
- * (call_on_gone). Not to be called from within a handler. Takes NULL. */
+/* Ends all connections at once, without another word; the owners of unfinished calls are told as if their clients had
+ * gone (call_on_gone). Not to be called from within a handler. Takes NULL. */
 void service_free(struct service *service);
 
 void service_set_limits(struct service *service, const struct service_limits *limits);
@@ -92,10 +92,11 @@ void call_progress(struct call *call, json_t *parameters);
 void call_error(struct call *call, const char *name, json_t *parameters);
 
 /* The commonest error. `given` is formatted. Consumes the call. */
-void call_bad_value(struct call *call, const char *field, const char *allowed, const char *given_fmt, ...) PRINTF_LIKE(4, 5);
+void call_bad_value(struct call *call, const char *field, const char *allowed, const char *given_fmt, ...)
+        PRINTF_LIKE(4, 5);
 
-/* `fn` is called at most once, when the client went away before the last reply; the call is then consumed as soon as fn returns.
- * Without it such a call is consumed silently. */
+/* `fn` is called at most once, when the client went away before the last reply; the call is then consumed as soon as fn
+ * returns. Without it such a call is consumed silently. */
 void call_on_gone(struct call *call, void (*fn)(void *arg, struct call *call), void *arg);
 
 #endif

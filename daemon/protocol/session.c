@@ -2,16 +2,16 @@
 /*
  * One connection and the call that it is waiting for.
  *
- *   bytes arrive ─▶ session_dispatch(): while no call is being answered, take the next message and hand it to its
- *                   method's handler, which answers at once (the loop goes on) or later (the loop ends, and call_finish()
- *                   kicks the session: its next call starts from the event loop, never on the stack of whoever replied)
+ * When bytes arrive, session_dispatch() takes messages and hands each to its method's handler, as long as no call is
+ * being answered. A handler answers at once, and the loop goes on; or later, and call_finish() kicks the session: its
+ * next call starts from the event loop, never on the stack of whoever replied.
  *
  * Reading never stops while the client may still send, because only reading shows that it went away. So what may pile
  * up is bounded: a message by max_message; and the requests behind a call in progress together by as much again.
  *
- * How a connection ends. A full close of the client, or an error of the socket: whatever it asked for is moot. A client may
- * also close only its writing side and wait for replies (`printf … | socat`): EOF is read then too, but poll(2) does
- * not tell POLLHUP. The requests that it sent are answered and the connection is closed behind the last reply. After
+ * How a connection ends. A full close of the client, or an error of the socket: whatever it asked for is moot. A client
+ * may also close only its writing side and wait for replies (`printf … | socat`): EOF is read then too, but poll(2)
+ * does not tell POLLHUP. The requests that it sent are answered and the connection is closed behind the last reply. After
  * EOF libevent watches nothing on this socket, so the session looks for POLLHUP once a second while a call is running.
  *
  * A malformed request, and a cut one before EOF, end the reading too: what was answered before is still delivered.
@@ -87,7 +87,7 @@ session_stop_reading(struct session *s, const char *why)
 static bool
 is_hung_up(const struct session *s)
 {
-        struct pollfd p = { .fd = s->fd };
+        struct pollfd p = {.fd = s->fd};
 
         return poll(&p, 1, 0) > 0 && (p.revents & (POLLHUP | POLLERR));
 }
@@ -110,7 +110,8 @@ call_send(struct call *call, const char *error, json_t *parameters, bool continu
         if (call->oneway || s->doom)
                 return;
         message = service_encode(s->service, call->idl, call->method, error, parameters, continues, &len);
-        if (!message || evbuffer_add_reference(bufferevent_get_output(s->bev), message, len, free_message, message) < 0) {
+        if (!message ||
+            evbuffer_add_reference(bufferevent_get_output(s->bev), message, len, free_message, message) < 0) {
                 free(message);
                 session_doom(s, "out of memory");
         } else if (unread(s) > s->service->limits.max_unread) {
@@ -188,8 +189,9 @@ call_bad_value(struct call *call, const char *field, const char *allowed, const 
         if (vasprintf(&given, given_fmt, ap) < 0)
                 given = NULL;
         va_end(ap);
-        call_error(call, "BadValue", json_pack("{s:s, s:o, s:s}", "field", field, "given",
-                                               string_of_cut(given ? given : "?"), "allowed", allowed));
+        call_error(call, "BadValue",
+                   json_pack("{s:s, s:o, s:s}", "field", field, "given", string_of_cut(given ? given : "?"), "allowed",
+                             allowed));
 }
 
 void
@@ -213,7 +215,7 @@ cut_text(char *text, size_t max)
         }
 }
 
-/* Compact JSON; NULL when out of memory. Integers beyond 64 bits were decoded as reals: they are quoted as digits again. */
+/* Compact JSON; NULL when out of memory. Integers beyond 64 bits were decoded as reals: they are quoted as digits. */
 static char *
 quote_value(const json_t *value)
 {
@@ -280,7 +282,7 @@ session_start_call(struct session *s, const struct varlink_call *request)
                 session_doom(s, "out of memory");
                 return;
         }
-        *call = (struct call){ .session = s, .more = request->more, .oneway = request->oneway };
+        *call = (struct call){.session = s, .more = request->more, .oneway = request->oneway};
         s->call = call;
         if (strcmp(interface, idl_interface(service->own)) == 0)
                 call->idl = service->own;
@@ -326,7 +328,7 @@ find_message(struct session *s)
 {
         struct evbuffer *input = bufferevent_get_input(s->bev);
         uint64_t max = s->service->limits.max_message;
-        struct evbuffer_ptr from, nul = { .pos = -1 };
+        struct evbuffer_ptr from, nul = {.pos = -1};
 
         if (unheard(s) > s->searched && evbuffer_ptr_set(input, &from, s->searched, EVBUFFER_PTR_SET) == 0)
                 nul = evbuffer_search(input, "\0", 1, &from);
@@ -361,14 +363,14 @@ request_timeout(const struct session *s)
 {
         uint64_t ns = s->service->limits.request_timeout_ns;
 
-        return (struct timeval){ .tv_sec = (time_t)(ns / NS_PER_S), .tv_usec = (suseconds_t)(ns % NS_PER_S / 1000) };
+        return (struct timeval){.tv_sec = (time_t)(ns / NS_PER_S), .tv_usec = (suseconds_t)(ns % NS_PER_S / 1000)};
 }
 
 /* The deadline of a partial request starts with its first byte and no later one moves it. */
 static void
 session_set_timer(struct session *s)
 {
-        struct timeval second = { .tv_sec = 1 }, timeout = request_timeout(s);
+        struct timeval second = {.tv_sec = 1}, timeout = request_timeout(s);
 
         if (s->eof ? !s->call : (s->call || unheard(s) == 0))
                 event_del(s->timer);
@@ -462,7 +464,7 @@ session_new(struct service *service, int fd, const struct peer *peer)
 
         if (!s)
                 return -ENOMEM;
-        *s = (struct session){ .service = service, .peer = *peer, .fd = fd };
+        *s = (struct session){.service = service, .peer = *peer, .fd = fd};
         s->bev = bufferevent_socket_new(service->base, fd, 0);
         s->kick = event_new(service->base, -1, 0, on_kick, s);
         s->timer = evtimer_new(service->base, on_timer, s);

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The service on a real socket and a real event base. Service and clients live in one thread: a client's step is followed
- * by turns of the loop, until something is there (UNTIL, with a guard against hanging) or nothing more can come
+ * The service on a real socket and a real event base. Service and clients live in one thread: a client's step is
+ * followed by turns of the loop, until something is there (UNTIL, with a guard against hanging) or nothing more can come
  * (settle(): what two ends of a Unix socket in one process have to say, they have said after a few turns).
+ *
+ * One long file, because all of it needs this world around, and most of it is tables and short scripts.
  */
 #include "protocol/service.h"
 
@@ -20,8 +22,8 @@
 #include <time.h>
 
 #define GUARD_TURNS 30000 /* of at least a millisecond each */
-#define MAX_HELD 8
-#define LAST(...) "{\"parameters\":{" __VA_ARGS__ "}}"
+#define MAX_HELD    8
+#define LAST(...)   "{\"parameters\":{" __VA_ARGS__ "}}"
 
 static const char interface_text[] = "interface org.test\n"
                                      "method Echo(text: ?string, n: ?int, list: ?[]int) -> (text: ?string, n: ?int)\n"
@@ -98,7 +100,7 @@ handle_wrong(void *userdata, struct call *call, json_t *parameters)
 }
 
 static const struct service_method methods[] = {
-        { "Echo", handle_echo }, { "Later", handle_later }, { "Big", handle_big }, { "Wrong", handle_wrong }, { NULL, NULL },
+        {"Echo", handle_echo}, {"Later", handle_later}, {"Big", handle_big}, {"Wrong", handle_wrong}, {NULL, NULL},
 };
 
 static void
@@ -109,7 +111,7 @@ on_clients_changed(void *userdata)
 
 /* ── the world around ── */
 
-static const struct service_info info = { "Vendor", "product", "1.2", "https://example.org" };
+static const struct service_info info = {"Vendor", "product", "1.2", "https://example.org"};
 
 static const struct service_limits usual_limits = {
         .connections = 100,
@@ -132,11 +134,11 @@ settle(void)
                 turn();
 }
 
-#define UNTIL(condition)                                                                \
-        for (unsigned turns_ = 0; !(condition); turns_++) {                             \
-                ck_assert_msg(turns_ < GUARD_TURNS, "never came true: %s", #condition); \
-                turn();                                                                 \
-                usleep(1000);                                                           \
+#define UNTIL(condition)                                                                                               \
+        for (unsigned turns_ = 0; !(condition); turns_++) {                                                            \
+                ck_assert_msg(turns_ < GUARD_TURNS, "never came true: %s", #condition);                                \
+                turn();                                                                                                \
+                usleep(1000);                                                                                          \
         }
 
 /* How often the log says `text`. */
@@ -293,9 +295,9 @@ expect_end(int fd)
         close(fd);
 }
 
-#define ECHO(n) "{\"method\":\"org.test.Echo\",\"parameters\":{\"n\":" #n "}}"
+#define ECHO(n)   "{\"method\":\"org.test.Echo\",\"parameters\":{\"n\":" #n "}}"
 #define ECHOED(n) LAST("\"n\":" #n)
-#define LATER "{\"method\":\"org.test.Later\"}"
+#define LATER     "{\"method\":\"org.test.Later\"}"
 
 /* ── calls ── */
 
@@ -318,7 +320,8 @@ END_TEST
 
 START_TEST(two_calls_in_one_write)
 {
-        static const char messages[] = ECHO(1) "\0" ECHO(2) "\0" "{\"method\":";
+        static const char messages[] = ECHO(1) "\0" ECHO(2) "\0"
+                                                            "{\"method\":";
         int fd = client_new();
 
         client_send(fd, messages, sizeof(messages) - 1);
@@ -399,38 +402,39 @@ END_TEST
 static const struct {
         const char *call, *reply;
 } answers[] = {
-        { "{\"method\":\"org.varlink.service.GetInfo\"}",
-          LAST("\"vendor\":\"Vendor\",\"product\":\"product\",\"version\":\"1.2\",\"url\":\"https://example.org\","
-               "\"interfaces\":[\"org.varlink.service\",\"org.test\"]") },
-        { "{\"method\":\"org.varlink.service.GetInterfaceDescription\",\"parameters\":{\"interface\":\"org.no\"}}",
-          "{\"error\":\"org.varlink.service.InterfaceNotFound\",\"parameters\":{\"interface\":\"org.no\"}}" },
-        { "{\"method\":\"org.varlink.service.GetInterfaceDescription\",\"parameters\":{\"interface\":1}}",
-          "{\"error\":\"org.varlink.service.InvalidParameter\",\"parameters\":{\"parameter\":\"interface\"}}" },
-        { "{\"method\":\"org.varlink.service.Nowhere\"}",
-          "{\"error\":\"org.varlink.service.MethodNotFound\",\"parameters\":"
-          "{\"method\":\"org.varlink.service.Nowhere\"}}" },
-        { "{\"method\":\"org.test.sub.Echo\"}",
-          "{\"error\":\"org.varlink.service.InterfaceNotFound\",\"parameters\":{\"interface\":\"org.test.sub\"}}" },
-        { "{\"method\":\"org.test.Nowhere\"}",
-          "{\"error\":\"org.varlink.service.MethodNotFound\",\"parameters\":{\"method\":\"org.test.Nowhere\"}}" },
-        { "{\"method\":\"org.test.BadValue\"}",
-          "{\"error\":\"org.varlink.service.MethodNotFound\",\"parameters\":{\"method\":\"org.test.BadValue\"}}" },
-        { "{\"method\":\"org.test.Echo\",\"upgrade\":true}",
-          "{\"error\":\"org.varlink.service.InvalidParameter\",\"parameters\":{\"parameter\":\"upgrade\"}}" },
-        { "{\"method\":\"org.test.Echo\",\"parameters\":{\"m\":1}}",
-          "{\"error\":\"org.varlink.service.InvalidParameter\",\"parameters\":{\"parameter\":\"m\"}}" },
-        { "{\"method\":\"org.test.Big\",\"parameters\":{}}",
-          "{\"error\":\"org.varlink.service.InvalidParameter\",\"parameters\":{\"parameter\":\"bytes\"}}" },
-        { "{\"method\":\"org.test.Echo\",\"parameters\":{\"n\":\"x\"}}",
-          "{\"error\":\"org.test.BadValue\",\"parameters\":{\"field\":\"n\",\"given\":\"\\\"x\\\"\",\"allowed\":\"int\"}}" },
-        { "{\"method\":\"org.test.Echo\",\"parameters\":{\"n\":1.5}}",
-          "{\"error\":\"org.test.BadValue\",\"parameters\":{\"field\":\"n\",\"given\":\"1.5\",\"allowed\":\"int\"}}" },
-        { "{\"method\":\"org.test.Echo\",\"parameters\":{\"list\":[1,{\"a\":[]}]}}",
-          "{\"error\":\"org.test.BadValue\",\"parameters\":{\"field\":\"list[1]\",\"given\":\"{\\\"a\\\":[]}\","
-          "\"allowed\":\"int\"}}" },
-        { "{\"method\":\"org.test.Echo\",\"parameters\":{\"n\":1e3}}", ECHOED(1000) },
-        { "{\"method\":\"org.test.Echo\",\"parameters\":null}", LAST() },
-        { " {\"method\" : \"org.test.Echo\"}\n", LAST() },
+        {"{\"method\":\"org.varlink.service.GetInfo\"}",
+         LAST("\"vendor\":\"Vendor\",\"product\":\"product\",\"version\":\"1.2\",\"url\":\"https://example.org\","
+              "\"interfaces\":[\"org.varlink.service\",\"org.test\"]")},
+        {"{\"method\":\"org.varlink.service.GetInterfaceDescription\",\"parameters\":{\"interface\":\"org.no\"}}",
+         "{\"error\":\"org.varlink.service.InterfaceNotFound\",\"parameters\":{\"interface\":\"org.no\"}}"},
+        {"{\"method\":\"org.varlink.service.GetInterfaceDescription\",\"parameters\":{\"interface\":1}}",
+         "{\"error\":\"org.varlink.service.InvalidParameter\",\"parameters\":{\"parameter\":\"interface\"}}"},
+        {"{\"method\":\"org.varlink.service.Nowhere\"}",
+         "{\"error\":\"org.varlink.service.MethodNotFound\",\"parameters\":"
+         "{\"method\":\"org.varlink.service.Nowhere\"}}"},
+        {"{\"method\":\"org.test.sub.Echo\"}",
+         "{\"error\":\"org.varlink.service.InterfaceNotFound\",\"parameters\":{\"interface\":\"org.test.sub\"}}"},
+        {"{\"method\":\"org.test.Nowhere\"}",
+         "{\"error\":\"org.varlink.service.MethodNotFound\",\"parameters\":{\"method\":\"org.test.Nowhere\"}}"},
+        {"{\"method\":\"org.test.BadValue\"}",
+         "{\"error\":\"org.varlink.service.MethodNotFound\",\"parameters\":{\"method\":\"org.test.BadValue\"}}"},
+        {"{\"method\":\"org.test.Echo\",\"upgrade\":true}",
+         "{\"error\":\"org.varlink.service.InvalidParameter\",\"parameters\":{\"parameter\":\"upgrade\"}}"},
+        {"{\"method\":\"org.test.Echo\",\"parameters\":{\"m\":1}}",
+         "{\"error\":\"org.varlink.service.InvalidParameter\",\"parameters\":{\"parameter\":\"m\"}}"},
+        {"{\"method\":\"org.test.Big\",\"parameters\":{}}",
+         "{\"error\":\"org.varlink.service.InvalidParameter\",\"parameters\":{\"parameter\":\"bytes\"}}"},
+        {"{\"method\":\"org.test.Echo\",\"parameters\":{\"n\":\"x\"}}",
+         "{\"error\":\"org.test.BadValue\",\"parameters\":{\"field\":\"n\",\"given\":\"\\\"x\\\"\",\"allowed\":\"int\"}"
+         "}"},
+        {"{\"method\":\"org.test.Echo\",\"parameters\":{\"n\":1.5}}",
+         "{\"error\":\"org.test.BadValue\",\"parameters\":{\"field\":\"n\",\"given\":\"1.5\",\"allowed\":\"int\"}}"},
+        {"{\"method\":\"org.test.Echo\",\"parameters\":{\"list\":[1,{\"a\":[]}]}}",
+         "{\"error\":\"org.test.BadValue\",\"parameters\":{\"field\":\"list[1]\",\"given\":\"{\\\"a\\\":[]}\","
+         "\"allowed\":\"int\"}}"},
+        {"{\"method\":\"org.test.Echo\",\"parameters\":{\"n\":1e3}}", ECHOED(1000)},
+        {"{\"method\":\"org.test.Echo\",\"parameters\":null}", LAST()},
+        {" {\"method\" : \"org.test.Echo\"}\n", LAST()},
 };
 
 START_TEST(call_gets_this_answer)
@@ -465,7 +469,8 @@ quoted_value(const char *call)
 
 START_TEST(integers_beyond_range_are_bad_values)
 {
-        AUTO_FREE char *given = quoted_value("{\"method\":\"org.test.Echo\",\"parameters\":{\"n\":18446744073709551616}}");
+        AUTO_FREE char *given =
+                quoted_value("{\"method\":\"org.test.Echo\",\"parameters\":{\"n\":18446744073709551616}}");
 
         ck_assert_str_eq(given, "18446744073709551616");
 }
@@ -486,8 +491,8 @@ END_TEST
 
 START_TEST(descriptions_are_the_texts)
 {
-        static const char *const names[] = { "org.test", "org.varlink.service" };
-        const char *const texts[] = { interface_text, idl_org_varlink_service };
+        static const char *const names[] = {"org.test", "org.varlink.service"};
+        const char *const texts[] = {interface_text, idl_org_varlink_service};
         int fd = client_new();
 
         for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
@@ -495,8 +500,11 @@ START_TEST(descriptions_are_the_texts)
                 AUTO_JSON json_t *j = NULL;
                 const char *description;
 
-                ck_assert_int_gt(asprintf(&call, "{\"method\":\"org.varlink.service.GetInterfaceDescription\","
-                                                 "\"parameters\":{\"interface\":\"%s\"}}", names[i]), 0);
+                ck_assert_int_gt(asprintf(&call,
+                                          "{\"method\":\"org.varlink.service.GetInterfaceDescription\","
+                                          "\"parameters\":{\"interface\":\"%s\"}}",
+                                          names[i]),
+                                 0);
                 client_call(fd, call);
                 reply = client_receive(fd);
                 j = json_loads(reply, 0, NULL);
@@ -510,12 +518,13 @@ END_TEST
 #ifndef NDEBUG
 START_TEST(undeclared_replies_raise_an_alert)
 {
-        static const char *const hows[] = { "reply", "error", "parameters" };
+        static const char *const hows[] = {"reply", "error", "parameters"};
         AUTO_FREE char *call = NULL, *reply = NULL;
         int fd = client_new();
 
         w.alerts_expected = true;
-        ck_assert_int_gt(asprintf(&call, "{\"method\":\"org.test.Wrong\",\"parameters\":{\"how\":\"%s\"}}", hows[_i]), 0);
+        ck_assert_int_gt(asprintf(&call, "{\"method\":\"org.test.Wrong\",\"parameters\":{\"how\":\"%s\"}}", hows[_i]),
+                         0);
         client_call(fd, call);
         reply = client_receive(fd);
         ck_assert_uint_eq(logged("ALERT"), 1);
@@ -530,7 +539,10 @@ static const struct {
         const char *bytes;
         size_t len;
 } malformed[] = {
-#define BYTES(s) { s, sizeof(s) }
+#define BYTES(s)                                                                                                       \
+        {                                                                                                              \
+                s, sizeof(s)                                                                                           \
+        }
         BYTES(""),
         BYTES("x"),
         BYTES("[]"),
@@ -801,9 +813,10 @@ START_TEST(connections_are_limited)
         *(per_user ? &limits.connections_per_user : &limits.connections) = 2;
         service_set_limits(w.service, &limits);
         third = client_new();
-        expect_reply(third, per_user ? "{\"error\":\"org.test.Busy\",\"parameters\":{\"what\":\"connections of one user\","
-                                       "\"limit\":2}}"
-                                     : "{\"error\":\"org.test.Busy\",\"parameters\":{\"what\":\"connections\",\"limit\":2}}");
+        expect_reply(third,
+                     per_user ? "{\"error\":\"org.test.Busy\",\"parameters\":{\"what\":\"connections of one user\","
+                                "\"limit\":2}}"
+                              : "{\"error\":\"org.test.Busy\",\"parameters\":{\"what\":\"connections\",\"limit\":2}}");
         expect_end(third);
         ck_assert_uint_eq(service_clients(w.service), 2);
         close(first);
@@ -920,31 +933,34 @@ START_TEST(second_listener_is_refused)
 END_TEST
 
 static const struct service_method no_later[] = {
-        { "Echo", handle_echo }, { "Big", handle_big }, { "Wrong", handle_wrong }, { NULL, NULL },
+        {"Echo", handle_echo},
+        {"Big", handle_big},
+        {"Wrong", handle_wrong},
+        {NULL, NULL},
 };
 static const struct service_method one_more[] = {
-        { "Echo", handle_echo }, { "Later", handle_later }, { "Big", handle_big }, { "Wrong", handle_wrong },
-        { "More", handle_echo }, { NULL, NULL },
+        {"Echo", handle_echo},   {"Later", handle_later}, {"Big", handle_big},
+        {"Wrong", handle_wrong}, {"More", handle_echo},   {NULL, NULL},
 };
 static const struct service_method one_twice[] = {
-        { "Echo", handle_echo }, { "Later", handle_later }, { "Big", handle_big }, { "Wrong", handle_wrong },
-        { "Echo", handle_later }, { NULL, NULL },
+        {"Echo", handle_echo},   {"Later", handle_later}, {"Big", handle_big},
+        {"Wrong", handle_wrong}, {"Echo", handle_later},  {NULL, NULL},
 };
 static const struct service_method one_empty[] = {
-        { "Echo", NULL }, { "Later", handle_later }, { "Big", handle_big }, { "Wrong", handle_wrong }, { NULL, NULL },
+        {"Echo", NULL}, {"Later", handle_later}, {"Big", handle_big}, {"Wrong", handle_wrong}, {NULL, NULL},
 };
-static const struct service_method only_echo[] = { { "Echo", handle_echo }, { NULL, NULL } };
+static const struct service_method only_echo[] = {{"Echo", handle_echo}, {NULL, NULL}};
 
 static const struct {
         const char *text;
         const struct service_method *methods;
 } unfit[] = {
-        { interface_text, no_later },
-        { interface_text, one_more },
-        { interface_text, one_twice },
-        { interface_text, one_empty },
-        { "interface org.test\nmethod Echo() -> ()\n", only_echo }, /* declares no errors */
-        { "interface org.test\nmethod Echo(\n", only_echo },
+        {interface_text, no_later},
+        {interface_text, one_more},
+        {interface_text, one_twice},
+        {interface_text, one_empty},
+        {"interface org.test\nmethod Echo() -> ()\n", only_echo}, /* declares no errors */
+        {"interface org.test\nmethod Echo(\n", only_echo},
 };
 
 START_TEST(unfit_methods_are_refused)
@@ -1017,7 +1033,7 @@ int
 main(void)
 {
         Suite *suite = suite_create("service");
-        TCase *cases[] = { calls_case(), bad_clients_case(), connections_case() };
+        TCase *cases[] = {calls_case(), bad_clients_case(), connections_case()};
         SRunner *runner;
         int failed;
 
@@ -1027,7 +1043,7 @@ main(void)
                 suite_add_tcase(suite, cases[i]);
         }
         runner = srunner_create(suite);
-        srunner_run_all(runner, CK_NORMAL);
+        srunner_run_all(runner, CK_ENV);
         failed = srunner_ntests_failed(runner);
         srunner_free(runner);
         return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
