@@ -10,10 +10,9 @@
 #include <string.h>
 
 int
-answer_get(const struct args *args, enum client_start start, const char *method, json_t *parameters,
-           struct answer *ret)
+answer_get(const struct args *args, enum client_start start, const char *method, json_t *parameters, struct answer *ret)
 {
-        struct answer a = { 0 };
+        struct answer a = {0};
         int r = client_open(args_text(args, "socket"), start, &a.client);
 
         if (r != 0)
@@ -39,13 +38,13 @@ answer_deinit(struct answer *answer)
 {
         varlink_reply_deinit(&answer->reply);
         client_free(answer->client);
-        *answer = (struct answer){ 0 };
+        *answer = (struct answer){0};
 }
 
 void
 answer_put_json(const struct varlink_reply *reply, const char *raw, size_t raw_len, const char *member)
 {
-        const char *path[] = { "parameters", member, NULL }, *slice;
+        const char *path[] = {"parameters", member, NULL}, *slice;
         AUTO_FREE char *line = NULL;
         size_t len;
 
@@ -91,6 +90,7 @@ answer_report_error(const struct command *command, const struct varlink_reply *r
         if (strcmp(error, "Internal") == 0)
                 return message_fail(code, "the daemon failed: %s", field_text(p, "what"));
         if (field_is_set(p, "parameter"))
-                return message_fail(code, "the daemon does not accept the parameter \"%s\"", field_text(p, "parameter"));
+                return message_fail(code, "the daemon does not accept the parameter \"%s\"",
+                                    field_text(p, "parameter"));
         return message_fail(code, "the daemon answers %s", error);
 }

@@ -216,7 +216,8 @@ check_exclusions(const struct args *args, char **ret_error)
 {
         for (const struct option_spec *o = args->command->options; o->name; o++)
                 if (o->excludes && args_has(args, o->name) && args_has(args, o->excludes))
-                        return fail(ret_error, "--%s and --%s contradict each other: give only one", o->name, o->excludes);
+                        return fail(ret_error, "--%s and --%s contradict each other: give only one", o->name,
+                                    o->excludes);
         return 0;
 }
 
@@ -276,7 +277,7 @@ parse_all(struct args *args, int argc, const char *const *argv, char **ret_error
 int
 args_parse(const struct command *command, int argc, const char *const *argv, struct args *ret, char **ret_error)
 {
-        struct args args = { .command = command };
+        struct args args = {.command = command};
         size_t n_options = 0;
         int r;
 
@@ -303,7 +304,7 @@ args_deinit(struct args *args)
         free(args->texts);
         free(args->operands);
         json_decref(args->fields);
-        *args = (struct args){ 0 };
+        *args = (struct args){0};
 }
 
 const char *
@@ -324,7 +325,8 @@ args_name_of_field(const struct command *command, const char *field)
 
         for (const struct option_spec *o = command->options; o->name; o++)
                 if (o->field && strlen(o->field) == len && strncmp(o->field, field, len) == 0)
-                        return asprintf(&name, "--%s%s%s", o->name, dot ? " " : "", dot ? dot + 1 : "") < 0 ? NULL : name;
+                        return asprintf(&name, "--%s%s%s", o->name, dot ? " " : "", dot ? dot + 1 : "") < 0 ? NULL
+                                                                                                            : name;
         for (const struct operand_spec *p = command->operands; p && p->name; p++)
                 if (p->field && strcmp(p->field, field) == 0)
                         return strdup(p->name);

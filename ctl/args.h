@@ -11,12 +11,12 @@ struct args {
         const char **texts;    /* one for each row of the option table; NULL: not given; "" for a flag */
         const char **operands; /* ended by NULL */
         size_t n_operands;
-        bool help;             /* --help: nothing else was checked */
-        json_t *fields;        /* the parameters of the call, from every option and operand that has a field */
+        bool help;      /* --help: nothing else was checked */
+        json_t *fields; /* the parameters of the call, from every option and operand that has a field */
 };
 
-/* Reads the arguments behind the subcommand. 0, or the exit code with *ret_error a malloc'ed line that names the option,
- * what was given and what is allowed. On success the caller calls args_deinit(). */
+/* Reads the arguments behind the subcommand. 0, or the exit code with *ret_error a malloc'ed line that names the
+ * option, what was given and what is allowed. On success the caller calls args_deinit(). */
 int args_parse(const struct command *command, int argc, const char *const *argv, struct args *ret, char **ret_error);
 void args_deinit(struct args *args);
 

@@ -16,12 +16,12 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
-#define PATIENCE_NS (5 * NS_PER_S)
+#define PATIENCE_NS               (5 * NS_PER_S)
 #define PATIENCE_AFTER_FAILURE_NS NS_PER_S /* another starter's daemon may still come up */
-#define RETRY_FIRST_NS (2 * NS_PER_MS)
-#define RETRY_MOST_NS (50 * NS_PER_MS)
-#define RESTART_AFTER_NS (100 * NS_PER_MS)
-#define LOG_MAX (1024 * 1024)
+#define RETRY_FIRST_NS            (2 * NS_PER_MS)
+#define RETRY_MOST_NS             (50 * NS_PER_MS)
+#define RESTART_AFTER_NS          (100 * NS_PER_MS)
+#define LOG_MAX                   (1024 * 1024)
 
 /* What a daemon started by us sees of the environment: nothing that would make two starters' daemons differ. */
 static const char *const kept_variables[] = {
@@ -40,7 +40,7 @@ is_program(const char *path)
 static char *
 find_daemon(void)
 {
-        static const char *const beside[] = { "concd", "../daemon/concd", "../sbin/concd" };
+        static const char *const beside[] = {"concd", "../daemon/concd", "../sbin/concd"};
         const char *named = getenv("CONCD_DAEMON");
         char self[4096], *path;
         ssize_t n;
@@ -113,11 +113,10 @@ reset_signals(void)
 }
 
 /* In the child; does not return. */
-static void __attribute__((noreturn))
-become_daemon(const char *program, const char *socket, int log_fd)
+static void __attribute__((noreturn)) become_daemon(const char *program, const char *socket, int log_fd)
 {
         char *environment[ARRAY_SIZE(kept_variables) + 1];
-        const char *argv[] = { "concd", "--private", "--socket", socket, NULL };
+        const char *argv[] = {"concd", "--private", "--socket", socket, NULL};
         int null_fd = open("/dev/null", O_RDONLY);
 
         if (setsid() < 0 || chdir("/") < 0 || null_fd < 0 || dup2(null_fd, 0) < 0 || dup2(log_fd, 1) < 0 ||
@@ -179,7 +178,8 @@ give_up(const char *socket, const char *log_path, int connect_result, int exit_c
 
         last_line(log_path, line, sizeof(line));
         message_print("no daemon answers at %s: %s", socket, strerror(connect_result < 0 ? -connect_result : EIO));
-        return message_fail(exit_code == CTL_EXIT_CONFIG ? exit_code : CTL_EXIT_NO_DAEMON, "the last line of %s: %s", log_path, *line ? line : "(it is empty)");
+        return message_fail(exit_code == CTL_EXIT_CONFIG ? exit_code : CTL_EXIT_NO_DAEMON, "the last line of %s: %s",
+                            log_path, *line ? line : "(it is empty)");
 }
 
 static bool
@@ -189,10 +189,10 @@ is_nobody_listening(int connect_result)
 }
 
 struct attempt {
-        pid_t pid;            /* of the daemon that was started and has not exited; 0: none */
+        pid_t pid; /* of the daemon that was started and has not exited; 0: none */
         uint64_t give_up_ns;
-        uint64_t restart_ns;  /* when to start another; UINT64_MAX: not */
-        int exit_code;        /* of the last one that exited */
+        uint64_t restart_ns; /* when to start another; UINT64_MAX: not */
+        int exit_code;       /* of the last one that exited */
 };
 
 /* Sees whether the daemon that was started has exited, and decides what that means. */
@@ -215,7 +215,7 @@ watch_child(struct attempt *a)
 static void
 pause_ns(uint64_t ns)
 {
-        struct timespec ts = { .tv_sec = (time_t)(ns / NS_PER_S), .tv_nsec = (long)(ns % NS_PER_S) };
+        struct timespec ts = {.tv_sec = (time_t)(ns / NS_PER_S), .tv_nsec = (long)(ns % NS_PER_S)};
 
         nanosleep(&ts, NULL);
 }
@@ -223,7 +223,7 @@ pause_ns(uint64_t ns)
 int
 autostart_connect(const char *dir, const char *socket, int *ret_fd)
 {
-        struct attempt a = { .give_up_ns = clock_now_ns() + PATIENCE_NS };
+        struct attempt a = {.give_up_ns = clock_now_ns() + PATIENCE_NS};
         AUTO_FREE char *program = find_daemon(), *log_path = NULL;
         uint64_t wait_ns = RETRY_FIRST_NS;
         int r, started;
@@ -235,11 +235,12 @@ autostart_connect(const char *dir, const char *socket, int *ret_fd)
                 if (r == 0)
                         return 0;
                 if (!is_nobody_listening(r))
-                        return message_fail(r == PLACE_E_FOREIGN ? CTL_EXIT_NOT_PERMITTED : CTL_EXIT_NO_DAEMON, "%s: %s",
-                                            socket, place_error_text(r));
+                        return message_fail(r == PLACE_E_FOREIGN ? CTL_EXIT_NOT_PERMITTED : CTL_EXIT_NO_DAEMON,
+                                            "%s: %s", socket, place_error_text(r));
                 if (!program)
-                        return message_fail(CTL_EXIT_NO_DAEMON,
-                                            "no daemon is running, and the program concd is not found: set $CONCD_DAEMON");
+                        return message_fail(
+                                CTL_EXIT_NO_DAEMON,
+                                "no daemon is running, and the program concd is not found: set $CONCD_DAEMON");
                 if (clock_now_ns() >= a.restart_ns) {
                         a.restart_ns = UINT64_MAX;
                         started = start(program, socket, log_path, &a.pid);

@@ -14,8 +14,8 @@
 /* The daemon's exit code for "another one holds the lock". */
 #define AUTOSTART_ALREADY_RUNNING 75
 
-/* Connects to the private daemon at `socket`, whose folder (checked by place_private_dir) is `dir`, starting one if need be.
- * Takes at most 5 s. 0, or an exit code, having said what is wrong. */
+/* Connects to the private daemon at `socket`, whose folder (checked by place_private_dir) is `dir`, starting one if
+ * need be. Takes at most 5 s. 0, or an exit code, having said what is wrong. */
 int autostart_connect(const char *dir, const char *socket, int *ret_fd);
 
 #endif

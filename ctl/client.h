@@ -22,7 +22,8 @@ struct client {
 /* `socket` may be NULL. 0, or an exit code, having said what is wrong. On success the caller owns *ret. */
 int client_open(const char *socket, enum client_start start, struct client **ret);
 
-/* A second connection to the same daemon. It is neither started nor is anything said. 0, or a result of place_connect. */
+/* A second connection to the same daemon. It is neither started nor is anything said. 0, or a result of
+ * place_connect. */
 int client_open_second(const struct client *client, struct client **ret);
 
 /* Connects again after the connection broke; starts a private daemon if need be. 0, a result of place_connect that may
@@ -39,7 +40,7 @@ client_cleanup(struct client **client)
 #define AUTO_CLIENT __attribute__((cleanup(client_cleanup)))
 
 /* One call, one reply, in at most timeout_ms (-1: for ever). Results as stream_receive. */
-int client_call(struct client *client, const char *method, json_t *parameters, int timeout_ms, struct varlink_reply *ret,
-                const char **ret_raw, size_t *ret_len);
+int client_call(struct client *client, const char *method, json_t *parameters, int timeout_ms,
+                struct varlink_reply *ret, const char **ret_raw, size_t *ret_len);
 
 #endif

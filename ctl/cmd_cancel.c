@@ -9,8 +9,8 @@
 extern const struct command command_cancel;
 
 static const struct operand_spec operands[] = {
-        { .name = "ID", .help = "the job's id, or so many of its first digits that no other job has them" },
-        { .name = NULL },
+        {.name = "ID", .help = "the job's id, or so many of its first digits that no other job has them"},
+        {.name = NULL},
 };
 
 static const struct option_spec options[] = {

@@ -12,8 +12,8 @@
 extern const struct command command_describe;
 
 static const struct operand_spec operands[] = {
-        { .name = "NAME", .field = "name", .help = "one of the names that 'concctl list' shows" },
-        { .name = NULL },
+        {.name = "NAME", .field = "name", .help = "one of the names that 'concctl list' shows"},
+        {.name = NULL},
 };
 
 static const struct option_spec options[] = {
@@ -23,7 +23,7 @@ static const struct option_spec options[] = {
 };
 
 static const struct table_column columns[] = {
-        { "PARAMETER" }, { "TYPE" }, { "RANGE" }, { "DEFAULT" }, { "SUMMARY", .is_wrapped = true }, { NULL },
+        {"PARAMETER"}, {"TYPE"}, {"RANGE"}, {"DEFAULT"}, {"SUMMARY", .is_wrapped = true}, {NULL},
 };
 
 /* "1 to 1000 ns" or "error, exit, hang". Malloc'ed; NULL without memory. */
@@ -66,8 +66,8 @@ print_params(const json_t *params)
 
                 if (!range)
                         return -ENOMEM;
-                r = table_add(table, (const char *const[]){ field_text(param, "name"), field_text(param, "type"), range,
-                                                            field_text(param, "default"), field_text(param, "summary") });
+                r = table_add(table, (const char *const[]){field_text(param, "name"), field_text(param, "type"), range,
+                                                           field_text(param, "default"), field_text(param, "summary")});
                 if (r < 0)
                         return r;
         }

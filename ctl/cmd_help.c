@@ -7,11 +7,11 @@
 extern const struct command command_help;
 
 static const struct operand_spec operands[] = {
-        { .name = "COMMAND", .optional = true, .help = "the command to tell about (default: an overview of all)" },
-        { .name = NULL },
+        {.name = "COMMAND", .optional = true, .help = "the command to tell about (default: an overview of all)"},
+        {.name = NULL},
 };
 
-static const struct option_spec options[] = { COMMAND_OPTION_END };
+static const struct option_spec options[] = {COMMAND_OPTION_END};
 
 static int
 help(const struct args *args)

@@ -13,9 +13,11 @@
 extern const struct command command_list;
 
 static const struct operand_spec operands[] = {
-        { .name = "KIND", .field = "kind", .optional = true,
-          .help = "only these: workloads, modes, spawns, … (default: everything)" },
-        { .name = NULL },
+        {.name = "KIND",
+         .field = "kind",
+         .optional = true,
+         .help = "only these: workloads, modes, spawns, … (default: everything)"},
+        {.name = NULL},
 };
 
 static const struct option_spec options[] = {
@@ -25,7 +27,10 @@ static const struct option_spec options[] = {
 };
 
 static const struct table_column columns[] = {
-        { "NAME" }, { "PARAMETERS" }, { "SUMMARY", .is_wrapped = true }, { NULL },
+        {"NAME"},
+        {"PARAMETERS"},
+        {"SUMMARY", .is_wrapped = true},
+        {NULL},
 };
 
 /* People ask for "workloads"; the protocol's word for the kind is "workload". */
@@ -64,9 +69,10 @@ add_entry(struct table *table, const json_t *entry)
 {
         AUTO_FREE char *params = format_params(entry), *summary = NULL;
 
-        if (asprintf(&summary, "%s%s", field_text(entry, "summary"), field_bool(entry, "default") ? " (default)" : "") < 0)
+        if (asprintf(&summary, "%s%s", field_text(entry, "summary"), field_bool(entry, "default") ? " (default)" : "") <
+            0)
                 return -ENOMEM;
-        return params ? table_add(table, (const char *const[]){ field_text(entry, "name"), params, summary }) : -ENOMEM;
+        return params ? table_add(table, (const char *const[]){field_text(entry, "name"), params, summary}) : -ENOMEM;
 }
 
 /* All entries of one kind, under its name as a heading. */

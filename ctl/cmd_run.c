@@ -10,39 +10,96 @@
 
 #include <string.h>
 
-#define HOURS(n) ((uint64_t)(n) * 3600 * NS_PER_S)
+#define HOURS(n) ((uint64_t)(n)*3600 * NS_PER_S)
 
 extern const struct command command_run;
 
 static const struct option_spec options[] = {
-        { .name = "mode", .value = "NAME", .type = OPTION_WORD, .field = "mode",
-          .help = "what runs the tasks; 'concctl list modes' (default: process)" },
-        { .name = "count", .value = "N", .type = OPTION_COUNT, .min = 1, .max = COUNT_MAX, .field = "count",
-          .excludes = "duration", .help = "how many tasks: 1000, 1e6, 10M … up to 10^15 (default: 1000)" },
-        { .name = "duration", .value = "TIME", .type = OPTION_DURATION, .min = NS_PER_MS, .max = HOURS(1000),
-          .field = "duration_ns", .help = "instead of a count: as many tasks as can be done in this time (5s, 200ms)" },
-        { .name = "workload", .value = "NAME", .type = OPTION_WORD, .field = "workload",
-          .help = "what a task does; 'concctl list workloads' (default: calc)" },
-        { .name = "param", .value = "KEY=VALUE", .type = OPTION_PAIR, .field = "params",
-          .help = "a parameter of the workload; 'concctl describe NAME' tells which; may be repeated" },
-        { .name = "workers", .value = "N", .type = OPTION_COUNT, .min = 0, .max = 1000000, .field = "workers",
-          .help = "how many workers (default: one per CPU); 0 with --spawn=per-task: all tasks at once" },
-        { .name = "chunk", .value = "N", .type = OPTION_COUNT, .min = 1, .max = COUNT_MAX, .field = "chunk",
-          .help = "how many tasks a worker claims at a time (default: as fits the count)" },
-        { .name = "spawn", .value = "HOW", .type = OPTION_WORD, .field = "spawn",
-          .help = "pool, or a fresh worker per task; 'concctl list spawns' (default: pool)" },
-        { .name = "warmup", .value = "N", .type = OPTION_COUNT, .min = 0, .max = COUNT_MAX, .field = "warmup",
-          .help = "how many tasks to run first and discard" },
-        { .name = "cpus", .value = "LIST", .type = OPTION_CPUS, .field = "cpus",
-          .help = "where the workers may run, as 0,2-5 (default: where concctl may run)" },
-        { .name = "timeout", .value = "TIME", .type = OPTION_DURATION, .min = NS_PER_US, .max = HOURS(1000),
-          .field = "timeout_ns", .help = "a task that takes longer is given up, its worker killed and replaced" },
-        { .name = "deadline", .value = "TIME", .type = OPTION_DURATION, .min = NS_PER_MS, .max = HOURS(1000),
-          .field = "deadline_ns", .help = "end the whole job after this time" },
-        { .name = "detach", .type = OPTION_FLAG, .field = "detach",
-          .help = "print the job's id at once and let it run on; 'concctl wait' fetches the result" },
-        { .name = "id", .value = "HEX", .type = OPTION_ID, .field = "id", .advanced = true,
-          .help = "the job's id; one that the daemon knows attaches to that job" },
+        {.name = "mode",
+         .value = "NAME",
+         .type = OPTION_WORD,
+         .field = "mode",
+         .help = "what runs the tasks; 'concctl list modes' (default: process)"},
+        {.name = "count",
+         .value = "N",
+         .type = OPTION_COUNT,
+         .min = 1,
+         .max = COUNT_MAX,
+         .field = "count",
+         .excludes = "duration",
+         .help = "how many tasks: 1000, 1e6, 10M … up to 10^15 (default: 1000)"},
+        {.name = "duration",
+         .value = "TIME",
+         .type = OPTION_DURATION,
+         .min = NS_PER_MS,
+         .max = HOURS(1000),
+         .field = "duration_ns",
+         .help = "instead of a count: as many tasks as can be done in this time (5s, 200ms)"},
+        {.name = "workload",
+         .value = "NAME",
+         .type = OPTION_WORD,
+         .field = "workload",
+         .help = "what a task does; 'concctl list workloads' (default: calc)"},
+        {.name = "param",
+         .value = "KEY=VALUE",
+         .type = OPTION_PAIR,
+         .field = "params",
+         .help = "a parameter of the workload; 'concctl describe NAME' tells which; may be repeated"},
+        {.name = "workers",
+         .value = "N",
+         .type = OPTION_COUNT,
+         .min = 0,
+         .max = 1000000,
+         .field = "workers",
+         .help = "how many workers (default: one per CPU); 0 with --spawn=per-task: all tasks at once"},
+        {.name = "chunk",
+         .value = "N",
+         .type = OPTION_COUNT,
+         .min = 1,
+         .max = COUNT_MAX,
+         .field = "chunk",
+         .help = "how many tasks a worker claims at a time (default: as fits the count)"},
+        {.name = "spawn",
+         .value = "HOW",
+         .type = OPTION_WORD,
+         .field = "spawn",
+         .help = "pool, or a fresh worker per task; 'concctl list spawns' (default: pool)"},
+        {.name = "warmup",
+         .value = "N",
+         .type = OPTION_COUNT,
+         .min = 0,
+         .max = COUNT_MAX,
+         .field = "warmup",
+         .help = "how many tasks to run first and discard"},
+        {.name = "cpus",
+         .value = "LIST",
+         .type = OPTION_CPUS,
+         .field = "cpus",
+         .help = "where the workers may run, as 0,2-5 (default: where concctl may run)"},
+        {.name = "timeout",
+         .value = "TIME",
+         .type = OPTION_DURATION,
+         .min = NS_PER_US,
+         .max = HOURS(1000),
+         .field = "timeout_ns",
+         .help = "a task that takes longer is given up, its worker killed and replaced"},
+        {.name = "deadline",
+         .value = "TIME",
+         .type = OPTION_DURATION,
+         .min = NS_PER_MS,
+         .max = HOURS(1000),
+         .field = "deadline_ns",
+         .help = "end the whole job after this time"},
+        {.name = "detach",
+         .type = OPTION_FLAG,
+         .field = "detach",
+         .help = "print the job's id at once and let it run on; 'concctl wait' fetches the result"},
+        {.name = "id",
+         .value = "HEX",
+         .type = OPTION_ID,
+         .field = "id",
+         .advanced = true,
+         .help = "the job's id; one that the daemon knows attaches to that job"},
         COMMAND_OPTION_JSON,
         COMMAND_OPTION_QUIET,
         COMMAND_OPTION_SOCKET,
@@ -59,9 +116,12 @@ check_workers(const struct args *args)
         if (!workers || json_integer_value(workers) != 0 || (spawn && strcmp(spawn, "pool") != 0))
                 return 0;
         if (spawn)
-                return message_fail(CTL_EXIT_USAGE, "--workers=0 and --spawn=%s contradict each other: all tasks at once needs "
-                                    "--spawn=per-task", spawn);
-        return message_fail(CTL_EXIT_USAGE, "--workers: given \"0\", allowed 1 or more; 0 (all tasks at once) only with "
+                return message_fail(CTL_EXIT_USAGE,
+                                    "--workers=0 and --spawn=%s contradict each other: all tasks at once needs "
+                                    "--spawn=per-task",
+                                    spawn);
+        return message_fail(CTL_EXIT_USAGE,
+                            "--workers: given \"0\", allowed 1 or more; 0 (all tasks at once) only with "
                             "--spawn=per-task");
 }
 
@@ -92,8 +152,8 @@ static int
 run(const struct args *args)
 {
         AUTO_CLIENT struct client *client = NULL;
-        struct follow_request request = { .args = args, .method = "org.concd.Run", .parameters = args->fields,
-                                          .is_own = true };
+        struct follow_request request = {
+                .args = args, .method = "org.concd.Run", .parameters = args->fields, .is_own = true};
         int r = check_workers(args);
 
         if (r == 0)
@@ -111,9 +171,10 @@ run(const struct args *args)
 const struct command command_run = {
         .name = "run",
         .summary = "Run one workload in one mode, and print how long it took",
-        .description = "Without options: 1000 tasks of calc in the process pool. Counts may be written as 1000, 1e6 or\n"
-                       "10M (k M G T, decimal), times need a unit: ns us ms s min h. Ctrl-C cancels the job and prints\n"
-                       "what was done until then; a second one leaves at once.",
+        .description =
+                "Without options: 1000 tasks of calc in the process pool. Counts may be written as 1000, 1e6 or\n"
+                "10M (k M G T, decimal), times need a unit: ns us ms s min h. Ctrl-C cancels the job and prints\n"
+                "what was done until then; a second one leaves at once.",
         .options = options,
         .exec = run,
 };

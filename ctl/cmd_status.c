@@ -20,12 +20,18 @@ static const struct option_spec options[] = {
 };
 
 static const struct table_column worker_columns[] = {
-        { "SLOT", .is_right = true }, { "KIND" }, { "PID", .is_right = true }, { "TID", .is_right = true },
-        { "STATE" }, { "TASKS", .is_right = true }, { "JOB" }, { NULL },
+        {"SLOT", .is_right = true},
+        {"KIND"},
+        {"PID", .is_right = true},
+        {"TID", .is_right = true},
+        {"STATE"},
+        {"TASKS", .is_right = true},
+        {"JOB"},
+        {NULL},
 };
 
 static const struct table_column semaphore_columns[] = {
-        { "PURPOSE" }, { "VALUE", .is_right = true }, { "MODE" }, { "PATH" }, { NULL },
+        {"PURPOSE"}, {"VALUE", .is_right = true}, {"MODE"}, {"PATH"}, {NULL},
 };
 
 static void
@@ -75,8 +81,8 @@ print_workers(const json_t *workers)
                 snprintf(tid, sizeof(tid), "%lld", (long long)field_int(w, "tid"));
                 snprintf(job, sizeof(job), "%.12s", field_text(w, "job"));
                 text_count(tasks, sizeof(tasks), field_int(w, "tasks"));
-                r = table_add(table, (const char *const[]){ slot, field_text(w, "kind"), pid, tid,
-                                                            field_text(w, "state"), tasks, job });
+                r = table_add(table, (const char *const[]){slot, field_text(w, "kind"), pid, tid,
+                                                           field_text(w, "state"), tasks, job});
                 if (r < 0)
                         return r;
         }
@@ -98,8 +104,8 @@ print_semaphores(const json_t *semaphores)
         json_array_foreach(semaphores, i, s)
         {
                 snprintf(value, sizeof(value), "%lld", (long long)field_int(s, "value"));
-                r = table_add(table, (const char *const[]){ field_text(s, "purpose"), value, field_text(s, "mode"),
-                                                            field_text(s, "path") });
+                r = table_add(table, (const char *const[]){field_text(s, "purpose"), value, field_text(s, "mode"),
+                                                           field_text(s, "path")});
                 if (r < 0)
                         return r;
         }

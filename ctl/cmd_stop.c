@@ -31,8 +31,8 @@ stop(const struct args *args)
         /* The daemon may wait for this connection to end. */
         answer_deinit(&a);
         if (upgrade_wait_gone(pid, LEAVE_MS) != 0)
-                return message_fail(CTL_EXIT_INTERNAL, "the daemon, pid %lld, still runs 10 s after it was told to stop",
-                                    (long long)pid);
+                return message_fail(CTL_EXIT_INTERNAL,
+                                    "the daemon, pid %lld, still runs 10 s after it was told to stop", (long long)pid);
         if (!args_has(args, "json"))
                 text_printf(stdout, "concd, pid %lld, has stopped\n", (long long)pid);
         return 0;

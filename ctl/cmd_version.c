@@ -4,7 +4,7 @@
 
 extern const struct command command_version;
 
-static const struct option_spec options[] = { COMMAND_OPTION_END };
+static const struct option_spec options[] = {COMMAND_OPTION_END};
 
 static int
 version(const struct args *args)

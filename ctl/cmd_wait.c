@@ -5,8 +5,8 @@
 extern const struct command command_wait;
 
 static const struct operand_spec operands[] = {
-        { .name = "ID", .help = "the job's id, or so many of its first digits that no other job has them" },
-        { .name = NULL },
+        {.name = "ID", .help = "the job's id, or so many of its first digits that no other job has them"},
+        {.name = NULL},
 };
 
 static const struct option_spec options[] = {
@@ -21,7 +21,7 @@ wait_for_job(const struct args *args)
 {
         AUTO_CLIENT struct client *client = NULL;
         AUTO_JSON json_t *parameters = NULL;
-        struct follow_request request = { .args = args, .method = "org.concd.Wait" };
+        struct follow_request request = {.args = args, .method = "org.concd.Wait"};
         char id[JOB_ID_DIGITS + 1];
         int r = client_open(args_text(args, "socket"), CLIENT_ONLY_RUNNING, &client);
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The command line as tables. A subcommand is one file cmd_x.c with one const struct command, and one row in commands.c.
- * Its options and operands are tables too; parsing, help, usage, the parameters of the call, and the mapping of the
- * daemon's BadValue(field) back to an option all derive from them.
+ * The command line as tables. A subcommand is one file cmd_x.c with one const struct command, and one row in
+ * commands.c. Its options and operands are tables too; parsing, help, usage, the parameters of the call, and the
+ * mapping of the daemon's BadValue(field) back to an option all derive from them.
  */
 #ifndef CONCCTL_COMMAND_H
 #define CONCCTL_COMMAND_H
@@ -22,8 +22,8 @@ enum option_type {
 };
 
 struct option_spec {
-        const char *name;     /* without the dashes; NULL ends a table */
-        const char *value;    /* how the help calls its value; NULL for a flag */
+        const char *name;  /* without the dashes; NULL ends a table */
+        const char *value; /* how the help calls its value; NULL for a flag */
         enum option_type type;
         uint64_t min, max;    /* count, duration */
         const char *field;    /* the parameter of the call that it becomes; NULL: for concctl itself */
@@ -43,10 +43,10 @@ struct args;
 
 struct command {
         const char *name;
-        const char *summary;                /* one line, for the overview */
-        const char *description;            /* paragraphs for its own help; NULL: the summary says it */
-        const struct operand_spec *operands; /* NULL: none */
-        const struct option_spec *options;   /* never NULL; --help is added to each */
+        const char *summary;                  /* one line, for the overview */
+        const char *description;              /* paragraphs for its own help; NULL: the summary says it */
+        const struct operand_spec *operands;  /* NULL: none */
+        const struct option_spec *options;    /* never NULL; --help is added to each */
         int (*exec)(const struct args *args); /* returns the exit code, having said what went wrong */
 };
 
@@ -59,16 +59,23 @@ const struct command *command_find(const char *name);
 int command_report_unknown(const char *name);
 
 /* Options that several commands share. */
-#define COMMAND_OPTION_SOCKET                                                              \
-        {                                                                                  \
-                .name = "socket", .value = "PATH", .type = OPTION_WORD,                    \
-                .help = "ask the daemon at this socket only (default: $CONCD_SOCKET, the " \
-                        "system's, your own)",                                             \
+#define COMMAND_OPTION_SOCKET                                                                                          \
+        {                                                                                                              \
+                .name = "socket", .value = "PATH", .type = OPTION_WORD,                                                \
+                .help = "ask the daemon at this socket only (default: $CONCD_SOCKET, the "                             \
+                        "system's, your own)",                                                                         \
         }
-#define COMMAND_OPTION_JSON \
-        { .name = "json", .type = OPTION_FLAG, .help = "print the daemon's answer as one line of JSON" }
-#define COMMAND_OPTION_QUIET \
-        { .name = "quiet", .type = OPTION_FLAG, .help = "no progress bar, and only the essential line" }
-#define COMMAND_OPTION_END { .name = NULL }
+#define COMMAND_OPTION_JSON                                                                                            \
+        {                                                                                                              \
+                .name = "json", .type = OPTION_FLAG, .help = "print the daemon's answer as one line of JSON"           \
+        }
+#define COMMAND_OPTION_QUIET                                                                                           \
+        {                                                                                                              \
+                .name = "quiet", .type = OPTION_FLAG, .help = "no progress bar, and only the essential line"           \
+        }
+#define COMMAND_OPTION_END                                                                                             \
+        {                                                                                                              \
+                .name = NULL                                                                                           \
+        }
 
 #endif

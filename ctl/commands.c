@@ -11,17 +11,8 @@ extern const struct command command_run, command_list, command_describe, command
         command_cancel, command_stop, command_help, command_version;
 
 const struct command *const commands[] = {
-        &command_run,
-        &command_list,
-        &command_describe,
-        &command_status,
-        &command_jobs,
-        &command_wait,
-        &command_cancel,
-        &command_stop,
-        &command_help,
-        &command_version,
-        NULL,
+        &command_run,    &command_list, &command_describe, &command_status,  &command_jobs, &command_wait,
+        &command_cancel, &command_stop, &command_help,     &command_version, NULL,
 };
 
 const struct command *
@@ -42,6 +33,7 @@ command_report_unknown(const char *name)
         for (size_t i = 0; commands[i]; i++)
                 suggestion_offer(&s, commands[i]->name, strlen(commands[i]->name));
         if (suggestion_get(&s))
-                return message_fail(CTL_EXIT_USAGE, "no command \"%s\"; did you mean \"%s\"?", name, suggestion_get(&s));
+                return message_fail(CTL_EXIT_USAGE, "no command \"%s\"; did you mean \"%s\"?", name,
+                                    suggestion_get(&s));
         return message_fail(CTL_EXIT_USAGE, "no command \"%s\"; 'concctl help' lists them", name);
 }

@@ -40,7 +40,7 @@ take_number(const char **p, int *ret)
 int
 cpulist_parse(const char *s, json_t **ret)
 {
-        bool bits[CPULIST_CPUS] = { false };
+        bool bits[CPULIST_CPUS] = {false};
 
         for (;;) {
                 int first, last;

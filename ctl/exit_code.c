@@ -6,16 +6,16 @@
 #include <string.h>
 
 const struct exit_code_row exit_codes[] = {
-        { CTL_EXIT_DONE, "done" },
-        { CTL_EXIT_JOB_FAILED, "the job failed, or one of its tasks did" },
-        { CTL_EXIT_USAGE, "wrong usage: an option, a value or a name that is not accepted" },
-        { CTL_EXIT_NO_DAEMON, "no daemon answers" },
-        { CTL_EXIT_INTERNAL, "internal error, a lost job, or the output could not be written" },
-        { CTL_EXIT_BUSY, "the daemon has no room now" },
-        { CTL_EXIT_NOT_PERMITTED, "not permitted, or the socket belongs to somebody else" },
-        { CTL_EXIT_CONFIG, "the daemon's configuration is wrong" },
-        { CTL_EXIT_INTERRUPTED, "interrupted or cancelled" },
-        { 0, NULL },
+        {CTL_EXIT_DONE, "done"},
+        {CTL_EXIT_JOB_FAILED, "the job failed, or one of its tasks did"},
+        {CTL_EXIT_USAGE, "wrong usage: an option, a value or a name that is not accepted"},
+        {CTL_EXIT_NO_DAEMON, "no daemon answers"},
+        {CTL_EXIT_INTERNAL, "internal error, a lost job, or the output could not be written"},
+        {CTL_EXIT_BUSY, "the daemon has no room now"},
+        {CTL_EXIT_NOT_PERMITTED, "not permitted, or the socket belongs to somebody else"},
+        {CTL_EXIT_CONFIG, "the daemon's configuration is wrong"},
+        {CTL_EXIT_INTERRUPTED, "interrupted or cancelled"},
+        {0, NULL},
 };
 
 struct word_code {
@@ -24,29 +24,25 @@ struct word_code {
 };
 
 static const struct word_code errors[] = {
-        { "org.concd.BadValue", CTL_EXIT_USAGE },
-        { "org.concd.Busy", CTL_EXIT_BUSY },
-        { "org.concd.NotPermitted", CTL_EXIT_NOT_PERMITTED },
-        { "org.concd.NoSuchJob", CTL_EXIT_USAGE },
-        { "org.concd.ShuttingDown", CTL_EXIT_NO_DAEMON },
-        { "org.concd.Internal", CTL_EXIT_INTERNAL },
-        { "org.varlink.service.PermissionDenied", CTL_EXIT_NOT_PERMITTED },
+        {"org.concd.BadValue", CTL_EXIT_USAGE},
+        {"org.concd.Busy", CTL_EXIT_BUSY},
+        {"org.concd.NotPermitted", CTL_EXIT_NOT_PERMITTED},
+        {"org.concd.NoSuchJob", CTL_EXIT_USAGE},
+        {"org.concd.ShuttingDown", CTL_EXIT_NO_DAEMON},
+        {"org.concd.Internal", CTL_EXIT_INTERNAL},
+        {"org.varlink.service.PermissionDenied", CTL_EXIT_NOT_PERMITTED},
         /* These mean that the program at the other end is not the concd that this concctl was made for. */
-        { "org.varlink.service.InterfaceNotFound", CTL_EXIT_NO_DAEMON },
-        { "org.varlink.service.MethodNotFound", CTL_EXIT_NO_DAEMON },
-        { "org.varlink.service.MethodNotImplemented", CTL_EXIT_NO_DAEMON },
-        { "org.varlink.service.InvalidParameter", CTL_EXIT_USAGE },
-        { "org.varlink.service.ExpectedMore", CTL_EXIT_INTERNAL },
+        {"org.varlink.service.InterfaceNotFound", CTL_EXIT_NO_DAEMON},
+        {"org.varlink.service.MethodNotFound", CTL_EXIT_NO_DAEMON},
+        {"org.varlink.service.MethodNotImplemented", CTL_EXIT_NO_DAEMON},
+        {"org.varlink.service.InvalidParameter", CTL_EXIT_USAGE},
+        {"org.varlink.service.ExpectedMore", CTL_EXIT_INTERNAL},
 };
 
 static const struct word_code states[] = {
-        { "queued", CTL_EXIT_DONE },
-        { "running", CTL_EXIT_DONE },
-        { "done", CTL_EXIT_DONE },
-        { "failed", CTL_EXIT_JOB_FAILED },
-        { "cancelled", CTL_EXIT_INTERRUPTED },
-        { "interrupted", CTL_EXIT_INTERRUPTED },
-        { "lost", CTL_EXIT_INTERNAL },
+        {"queued", CTL_EXIT_DONE},       {"running", CTL_EXIT_DONE},          {"done", CTL_EXIT_DONE},
+        {"failed", CTL_EXIT_JOB_FAILED}, {"cancelled", CTL_EXIT_INTERRUPTED}, {"interrupted", CTL_EXIT_INTERRUPTED},
+        {"lost", CTL_EXIT_INTERNAL},
 };
 
 static int

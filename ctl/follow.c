@@ -15,11 +15,11 @@
 #include <poll.h>
 #include <string.h>
 
-#define RECONNECT_NS (10 * NS_PER_S)
+#define RECONNECT_NS       (10 * NS_PER_S)
 #define RECONNECT_PAUSE_MS 50
-#define CANCEL_TRIES 20
-#define CANCEL_ANSWER_MS 250
-#define CANCEL_PAUSE_MS 50
+#define CANCEL_TRIES       20
+#define CANCEL_ANSWER_MS   250
+#define CANCEL_PAUSE_MS    50
 
 struct follow {
         const struct follow_request *request;
@@ -59,7 +59,7 @@ send_request(struct follow *f)
 static int
 reconnect(struct follow *f)
 {
-        struct pollfd wake = { .fd = f->wake_fd, .events = POLLIN };
+        struct pollfd wake = {.fd = f->wake_fd, .events = POLLIN};
         bool is_first = f->give_up_ns == 0;
         int r = -ETIMEDOUT;
 
@@ -67,8 +67,10 @@ reconnect(struct follow *f)
         if (is_first)
                 f->give_up_ns = clock_now_ns() + RECONNECT_NS;
         if (f->request->is_detached && f->is_handed_over)
-                return message_fail(CTL_EXIT_NO_DAEMON, "the connection broke before the daemon answered; "
-                                    "'concctl jobs' tells whether it has job %s", f->request->id);
+                return message_fail(CTL_EXIT_NO_DAEMON,
+                                    "the connection broke before the daemon answered; "
+                                    "'concctl jobs' tells whether it has job %s",
+                                    f->request->id);
         if (is_first)
                 message_print("the connection to the daemon broke; connecting again");
         while (clock_now_ns() < f->give_up_ns) {
@@ -121,7 +123,8 @@ on_interrupt(struct follow *f)
                         return GO_ON;
                 poll(NULL, 0, CANCEL_PAUSE_MS);
         }
-        return message_fail(CTL_EXIT_INTERRUPTED, "the daemon does not take the cancellation of job %s", f->request->id);
+        return message_fail(CTL_EXIT_INTERRUPTED, "the daemon does not take the cancellation of job %s",
+                            f->request->id);
 }
 
 static int
@@ -197,7 +200,7 @@ step(struct follow *f)
 int
 follow_job(struct client *client, const struct follow_request *request)
 {
-        struct follow f = { .request = request, .client = client };
+        struct follow f = {.request = request, .client = client};
         int r = interrupt_catch(&f.wake_fd);
 
         if (r < 0)

@@ -33,7 +33,7 @@ on_signal(int sig)
 int
 interrupt_catch(int *ret_fd)
 {
-        struct sigaction action = { .sa_handler = on_signal, .sa_flags = SA_RESTART };
+        struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
         int fds[2];
 
         if (pipe2(fds, O_CLOEXEC | O_NONBLOCK) < 0)

@@ -41,7 +41,8 @@ job_id_find(const json_t *jobs, const char *given, const char **ret)
         json_t *job;
 
         if (!is_beginning(given))
-                return message_fail(CTL_EXIT_USAGE, "ID: given \"%s\", allowed 1 to %d hexadecimal digits in lower case", given,
+                return message_fail(CTL_EXIT_USAGE,
+                                    "ID: given \"%s\", allowed 1 to %d hexadecimal digits in lower case", given,
                                     JOB_ID_DIGITS);
         json_array_foreach(jobs, i, job)
         {
@@ -50,8 +51,8 @@ job_id_find(const json_t *jobs, const char *given, const char **ret)
                 if (strncmp(id, given, strlen(given)) != 0)
                         continue;
                 if (found)
-                        return message_fail(CTL_EXIT_USAGE, "ID: given \"%s\", but %s and %s both begin with it", given, found,
-                                            id);
+                        return message_fail(CTL_EXIT_USAGE, "ID: given \"%s\", but %s and %s both begin with it", given,
+                                            found, id);
                 found = id;
         }
         if (!found)

@@ -6,17 +6,17 @@
 #include "ctl/client.h"
 
 #define JOB_ID_DIGITS 32
-#define JOB_ID_SHORT 12 /* digits shown in tables */
+#define JOB_ID_SHORT  12 /* digits shown in tables */
 
 /* buf: JOB_ID_DIGITS + 1 bytes. 0 or -errno. */
 int job_id_make(char *buf);
 
-/* The id in an array of Job objects that begins with `given`. 0 with *ret inside `jobs`; an exit code, having said that there
- * is none, or several, or that it is no beginning of an id. */
+/* The id in an array of Job objects that begins with `given`. 0 with *ret inside `jobs`; an exit code, having said
+ * that there is none, or several, or that it is no beginning of an id. */
 int job_id_find(const json_t *jobs, const char *given, const char **ret);
 
-/* The full id for what a person gave: a whole id as it is; for a shorter one, the daemon is asked. buf: JOB_ID_DIGITS + 1
- * bytes. 0, or an exit code, having said what is wrong. */
+/* The full id for what a person gave: a whole id as it is; for a shorter one, the daemon is asked. buf: JOB_ID_DIGITS
+ * + 1 bytes. 0, or an exit code, having said what is wrong. */
 int job_id_resolve(struct client *client, const char *given, char *buf);
 
 #endif

@@ -9,7 +9,13 @@
 #include <errno.h>
 
 static const struct table_column columns[] = {
-        { "JOB" }, { "STATE" }, { "PROGRESS", .is_right = true }, { "AGE", .is_right = true }, { "USER" }, { "WHAT", .is_wrapped = true }, { NULL },
+        {"JOB"},
+        {"STATE"},
+        {"PROGRESS", .is_right = true},
+        {"AGE", .is_right = true},
+        {"USER"},
+        {"WHAT", .is_wrapped = true},
+        {NULL},
 };
 
 static void
@@ -60,8 +66,8 @@ job_table_print(const json_t *jobs, double now_s, const char *indent, FILE *f)
                 format_age(age, sizeof(age), now_s - field_real(job, "submitted"));
                 snprintf(what, sizeof(what), "%s%s%s%s", field_text(job, "summary"), *reason ? " (" : "", reason,
                          *reason ? ")" : "");
-                r = table_add(table, (const char *const[]){ id, field_text(job, "state"), progress, age,
-                                                            field_text(job, "user"), what });
+                r = table_add(table, (const char *const[]){id, field_text(job, "state"), progress, age,
+                                                           field_text(job, "user"), what});
                 if (r < 0)
                         return r;
         }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* concctl: the client of concd. Finds the subcommand, reads its arguments, runs it, and checks that its output got out. */
+/* concctl: the client of concd. Finds the subcommand, reads its arguments, runs it, and checks that the output is out. */
 #include "ctl/args.h"
 #include "ctl/exit_code.h"
 #include "ctl/help.h"
@@ -56,7 +56,8 @@ dispatch(int argc, char **argv)
         else if (strcmp(word, "--version") == 0)
                 word = "version";
         else if (*word == '-')
-                return message_fail(CTL_EXIT_USAGE, "option %s before the command: write 'concctl COMMAND %s'", word, word);
+                return message_fail(CTL_EXIT_USAGE, "option %s before the command: write 'concctl COMMAND %s'", word,
+                                    word);
         command = command_find(word);
         return command ? run_command(command, argc - 2, argv + 2) : command_report_unknown(word);
 }

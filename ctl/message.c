@@ -13,8 +13,7 @@ message_set_hook(void (*before)(void))
         before_message = before;
 }
 
-static void __attribute__((format(printf, 1, 0)))
-print_line(const char *fmt, va_list ap)
+static void __attribute__((format(printf, 1, 0))) print_line(const char *fmt, va_list ap)
 {
         AUTO_FREE char *text = NULL;
 

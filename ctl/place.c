@@ -50,8 +50,9 @@ place_private_dir(bool create, char **ret)
                 return message_fail(CTL_EXIT_NOT_PERMITTED, "%s belongs to user %u, not to you: refused", dir,
                                     (unsigned)st.st_uid);
         if ((st.st_mode & 077) != 0)
-                return message_fail(CTL_EXIT_NOT_PERMITTED, "%s is open to others (mode %04o, it must be 0700): refused",
-                                    dir, (unsigned)st.st_mode & 07777);
+                return message_fail(CTL_EXIT_NOT_PERMITTED,
+                                    "%s is open to others (mode %04o, it must be 0700): refused", dir,
+                                    (unsigned)st.st_mode & 07777);
         *ret = TAKE(dir);
         return 0;
 }
@@ -96,7 +97,7 @@ check_peer(const char *path, int fd)
 static void
 set_send_timeout(int fd, int seconds)
 {
-        struct timeval timeout = { .tv_sec = seconds };
+        struct timeval timeout = {.tv_sec = seconds};
 
         /* It also bounds connect(2) when the daemon's backlog is full. */
         setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof(timeout));
@@ -105,7 +106,7 @@ set_send_timeout(int fd, int seconds)
 int
 place_connect(const char *path, int *ret_fd)
 {
-        struct sockaddr_un address = { .sun_family = AF_UNIX };
+        struct sockaddr_un address = {.sun_family = AF_UNIX};
         AUTO_CLOSE int fd = -1;
         int r;
 

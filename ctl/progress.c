@@ -11,10 +11,10 @@
 #include <string.h>
 #include <sys/ioctl.h>
 
-#define BAR_MOST 30
+#define BAR_MOST  30
 #define BAR_LEAST 6
 #define REDRAW_NS (100 * NS_PER_MS)
-#define COLOR_ON "\033[36m"
+#define COLOR_ON  "\033[36m"
 #define COLOR_OFF "\033[0m"
 
 /* How much is done, 0..1, or -1 when nobody knows. */

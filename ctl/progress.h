@@ -7,8 +7,8 @@
 
 #include <stdbool.h>
 
-/* The line for a Progress object, at most `columns` wide, in UTF-8 whose ASCII form is as wide. duration_s > 0: the length
- * of a run by duration. Malloc'ed; NULL without memory. Pure. */
+/* The line for a Progress object, at most `columns` wide, in UTF-8 whose ASCII form is as wide. duration_s > 0: the
+ * length of a run by duration. Malloc'ed; NULL without memory. Pure. */
 char *progress_format(const json_t *progress, double duration_s, int columns, bool color);
 
 /* Is there a terminal to show progress on? */

@@ -8,9 +8,9 @@
 #include <math.h>
 #include <string.h>
 
-#define WORKERS_LISTED 8
+#define WORKERS_LISTED   8
 #define WORKERS_PER_LINE 4
-#define FAILURES_LISTED 10
+#define FAILURES_LISTED  10
 
 static char *
 duration(char *buf, size_t size, double seconds)
@@ -106,19 +106,20 @@ format_rate(char *buf, size_t size, double per_s)
 static void
 put_wall(FILE *f, const json_t *r)
 {
-        char wall[48], rate[64];
+        char wall[48], rate[64], cores[64];
 
         put_label(f, "wall");
         put_padded(f, duration(wall, sizeof(wall), field_real(r, "wall_s")), 15);
         format_rate(rate, sizeof(rate), field_real(r, "tasks_per_s"));
         put_padded(f, rate, 19);
-        text_printf(f, "%.2f of %lld cores busy\n", field_real(r, "cores_busy"), (long long)usable_cpus(r));
+        text_printf(f, "%.2f of %s busy\n", field_real(r, "cores_busy"),
+                    text_plural(cores, sizeof(cores), usable_cpus(r), "core"));
 }
 
 static void
 put_latency(FILE *f, const json_t *r)
 {
-        static const char *const quantiles[] = { "p50", "p90", "p99" };
+        static const char *const quantiles[] = {"p50", "p90", "p99"};
         const json_t *l = json_object_get(r, "latency_ns");
         bool is_exact = field_is_set(l, "max");
         char a[48];
@@ -129,7 +130,8 @@ put_latency(FILE *f, const json_t *r)
         for (size_t i = 0; i < ARRAY_SIZE(quantiles); i++)
                 text_printf(f, "%s %s   ", quantiles[i],
                             quantity_format_duration(a, sizeof(a), field_real(l, quantiles[i])));
-        text_printf(f, "max %s", quantity_format_duration(a, sizeof(a), field_real(l, is_exact ? "max" : "max_sampled")));
+        text_printf(f, "max %s",
+                    quantity_format_duration(a, sizeof(a), field_real(l, is_exact ? "max" : "max_sampled")));
         if (!is_exact)
                 text_printf(f, "   (of one task in %s)", text_count(a, sizeof(a), field_int(l, "every")));
         text_printf(f, "\n");

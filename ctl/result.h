@@ -7,8 +7,8 @@
 
 #include <stdbool.h>
 
-/* Writes a RunResult: title, wall time, time per task, results, workers, failures; when it did not end as it should, that
- * comes first. With `brief` it is one line. */
+/* Writes a RunResult: title, wall time, time per task, results, workers, failures; when it did not end as it should,
+ * that comes first. With `brief` it is one line. */
 void result_print(FILE *f, const json_t *result, bool brief);
 
 #endif

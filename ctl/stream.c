@@ -118,7 +118,7 @@ take_message(struct stream *s, size_t *ret_len)
 static int
 wait_readable(const struct stream *s, int wake_fd, uint64_t deadline_ns)
 {
-        struct pollfd fds[2] = { { .fd = s->fd, .events = POLLIN }, { .fd = wake_fd, .events = POLLIN } };
+        struct pollfd fds[2] = {{.fd = s->fd, .events = POLLIN}, {.fd = wake_fd, .events = POLLIN}};
         int timeout = -1, n;
 
         if (deadline_ns != UINT64_MAX) {

@@ -18,13 +18,16 @@ struct stream {
         size_t scanned;    /* no NUL in [start, scanned) */
 };
 
-#define STREAM_INIT(f) { .fd = (f) }
+#define STREAM_INIT(f)                                                                                                 \
+        {                                                                                                              \
+                .fd = (f)                                                                                              \
+        }
 
 /* Positive results. */
 enum stream_error {
         STREAM_OK = 0,
-        STREAM_E_CLOSED,    /* the connection ended, or broke */
-        STREAM_E_WOKEN,     /* the wake-up descriptor became readable */
+        STREAM_E_CLOSED, /* the connection ended, or broke */
+        STREAM_E_WOKEN,  /* the wake-up descriptor became readable */
         STREAM_E_TIMEOUT,
         STREAM_E_TOO_LONG,  /* more than STREAM_MESSAGE_MAX bytes without an end */
         STREAM_E_MALFORMED, /* not a Varlink reply */
@@ -36,8 +39,9 @@ void stream_deinit(struct stream *s);
  * cannot have been executed. 0, STREAM_E_CLOSED, or -errno. `parameters` is not consumed. */
 int stream_send(struct stream *s, const char *method, json_t *parameters, bool more, bool *ret_all);
 
-/* Waits for one reply, at most timeout_ms (-1: for ever). wake_fd (-1: none) is watched too, and not read. On success the
- * caller owns *ret; *ret_raw and *ret_len are the message as it came, valid until the next call. 0, positive, or -errno. */
+/* Waits for one reply, at most timeout_ms (-1: for ever). wake_fd (-1: none) is watched too, and not read. On success
+ * the caller owns *ret; *ret_raw and *ret_len are the message as it came, valid until the next call. 0, positive, or
+ * -errno. */
 int stream_receive(struct stream *s, int wake_fd, int timeout_ms, struct varlink_reply *ret, const char **ret_raw,
                    size_t *ret_len);
 

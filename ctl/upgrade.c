@@ -13,13 +13,13 @@
 #include <sys/wait.h>
 
 #define ANSWER_MS 10000
-#define LEAVE_MS 5000
+#define LEAVE_MS  5000
 
 int
 upgrade_wait_gone(int64_t pid, int timeout_ms)
 {
         AUTO_CLOSE int fd = pidfd_open((pid_t)pid, 0);
-        struct pollfd p = { .fd = fd, .events = POLLIN };
+        struct pollfd p = {.fd = fd, .events = POLLIN};
         int n;
 
         /* No such process: gone already. Another error: there is nothing to wait with. */
@@ -134,7 +134,7 @@ upgrade_private(struct client *client)
         varlink_reply_deinit(&reply);
         if (!is_busy)
                 return replace(client);
-        message_print("your private daemon is version %s, this is concctl %s; it has jobs, so it stays for now", version,
-                      CONCD_VERSION);
+        message_print("your private daemon is version %s, this is concctl %s; it has jobs, so it stays for now",
+                      version, CONCD_VERSION);
         return 0;
 }

@@ -5,9 +5,9 @@
 
 #include "ctl/client.h"
 
-/* Asks the private daemon for its version. When it is another than concctl's, and no job runs or waits there, the daemon is
- * stopped and one of this version started in its place; else that is only said. 0, or an exit code, having said
- * what is wrong. */
+/* Asks the private daemon for its version. When it is another than concctl's, and no job runs or waits there, the
+ * daemon is stopped and one of this version started in its place; else that is only said. 0, or an exit code, having
+ * said what is wrong. */
 int upgrade_private(struct client *client);
 
 /* Waits until the process that `pid` was when a daemon said so has gone: at most timeout_ms. 0, or -ETIMEDOUT. */

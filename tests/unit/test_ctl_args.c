@@ -26,23 +26,24 @@ static const struct {
         const char *argv[ARGS_MAX];
         const char *fields;
 } good[] = {
-        { "run", { NULL }, "{}" },
-        { "run", { "--count=1e3", NULL }, "{\"count\":1000}" },
-        { "run", { "--count", "10M", NULL }, "{\"count\":10000000}" },
-        { "run", { "--count=1000000000000000", NULL }, "{\"count\":1000000000000000}" },
-        { "run", { "--duration=200ms", NULL }, "{\"duration_ns\":200000000}" },
-        { "run", { "--mode", "gil", "--spawn=per-task", NULL }, "{\"mode\":\"gil\",\"spawn\":\"per-task\"}" },
-        { "run", { "--workers=0", NULL }, "{\"workers\":0}" },
-        { "run", { "--param=ns=5", "--param", "how=a=b", NULL }, "{\"params\":{\"how\":\"a=b\",\"ns\":\"5\"}}" },
-        { "run", { "--cpus=0,3-4", NULL }, "{\"cpus\":[0,3,4]}" },
-        { "run", { "--detach", "--quiet", "--json", "--quiet", NULL }, "{\"detach\":true}" },
-        { "run", { "--id=0123456789abcdef0123456789abcdef", NULL }, "{\"id\":\"0123456789abcdef0123456789abcdef\"}" },
-        { "run", { "--timeout=1us", "--deadline=2s", "--warmup=0", "--chunk=5", NULL },
-          "{\"chunk\":5,\"deadline_ns\":2000000000,\"timeout_ns\":1000,\"warmup\":0}" },
-        { "describe", { "calc", NULL }, "{\"name\":\"calc\"}" },
-        { "describe", { "--", "--calc", NULL }, "{\"name\":\"--calc\"}" },
-        { "list", { NULL }, "{}" },
-        { "list", { "--json", "modes", NULL }, "{\"kind\":\"modes\"}" },
+        {"run", {NULL}, "{}"},
+        {"run", {"--count=1e3", NULL}, "{\"count\":1000}"},
+        {"run", {"--count", "10M", NULL}, "{\"count\":10000000}"},
+        {"run", {"--count=1000000000000000", NULL}, "{\"count\":1000000000000000}"},
+        {"run", {"--duration=200ms", NULL}, "{\"duration_ns\":200000000}"},
+        {"run", {"--mode", "gil", "--spawn=per-task", NULL}, "{\"mode\":\"gil\",\"spawn\":\"per-task\"}"},
+        {"run", {"--workers=0", NULL}, "{\"workers\":0}"},
+        {"run", {"--param=ns=5", "--param", "how=a=b", NULL}, "{\"params\":{\"how\":\"a=b\",\"ns\":\"5\"}}"},
+        {"run", {"--cpus=0,3-4", NULL}, "{\"cpus\":[0,3,4]}"},
+        {"run", {"--detach", "--quiet", "--json", "--quiet", NULL}, "{\"detach\":true}"},
+        {"run", {"--id=0123456789abcdef0123456789abcdef", NULL}, "{\"id\":\"0123456789abcdef0123456789abcdef\"}"},
+        {"run",
+         {"--timeout=1us", "--deadline=2s", "--warmup=0", "--chunk=5", NULL},
+         "{\"chunk\":5,\"deadline_ns\":2000000000,\"timeout_ns\":1000,\"warmup\":0}"},
+        {"describe", {"calc", NULL}, "{\"name\":\"calc\"}"},
+        {"describe", {"--", "--calc", NULL}, "{\"name\":\"--calc\"}"},
+        {"list", {NULL}, "{}"},
+        {"list", {"--json", "modes", NULL}, "{\"kind\":\"modes\"}"},
 };
 
 START_TEST(options_become_fields)
@@ -50,7 +51,8 @@ START_TEST(options_become_fields)
         struct args args;
         AUTO_FREE char *error = NULL, *fields = NULL;
 
-        ck_assert_int_eq(args_parse(command_find(good[_i].command), count_args(good[_i].argv), good[_i].argv, &args, &error), 0);
+        ck_assert_int_eq(
+                args_parse(command_find(good[_i].command), count_args(good[_i].argv), good[_i].argv, &args, &error), 0);
         fields = json_dumps(args.fields, JSON_COMPACT | JSON_SORT_KEYS);
         ck_assert_str_eq(fields, good[_i].fields);
         args_deinit(&args);
@@ -63,46 +65,48 @@ static const struct {
         const char *argv[ARGS_MAX];
         const char *says;
 } bad[] = {
-        { "run", { "--count=0", NULL }, "--count|\"0\"|1 to 10^15" },
-        { "run", { "--count=-1", NULL }, "--count|\"-1\"|1 to 10^15" },
-        { "run", { "--count", "1000000000000001", NULL }, "--count|\"1000000000000001\"|1 to 10^15" },
-        { "run", { "--count", "18446744073709551616", NULL }, "--count|\"18446744073709551616\"|10^15" },
-        { "run", { "--count", "1e3x", NULL }, "--count|\"1e3x\"" },
-        { "run", { "--count", "1.5", NULL }, "--count|\"1.5\"" },
-        { "run", { "--count", "NaN", NULL }, "--count|\"NaN\"" },
-        { "run", { "--count=", NULL }, "--count|\"\"" },
-        { "run", { "--count", NULL }, "--count|needs a value" },
-        { "run", { "--duration=5", NULL }, "--duration|\"5\"|unit|1ms to 1000h" },
-        { "run", { "--duration=1001h", NULL }, "--duration|1000h" },
-        { "run", { "--timeout=0", NULL }, "--timeout|1us" },
-        { "run", { "--mode=", NULL }, "--mode|\"\"|empty" },
-        { "run", { "--mode=\xff", NULL }, "--mode|UTF-8" },
-        { "run", { "--param=x=\xff", NULL }, "--param|UTF-8" },
-        { "run", { "--param=ns", NULL }, "--param|\"ns\"|KEY=VALUE" },
-        { "run", { "--param==5", NULL }, "--param|KEY=VALUE" },
-        { "run", { "--param=a=1", "--param=a=2", NULL }, "--param|\"a\"|twice|\"1\"|\"2\"" },
-        { "run", { "--cpus=3-1", NULL }, "--cpus|\"3-1\"" },
-        { "run", { "--id=ABC", NULL }, "--id|\"ABC\"|32" },
-        { "run", { "--count=5", "--duration=5s", NULL }, "--count|--duration|contradict" },
-        { "run", { "--mode=a", "--mode=b", NULL }, "--mode|twice|\"a\"|\"b\"" },
-        { "run", { "--detach=yes", NULL }, "--detach|no value|\"yes\"" },
-        { "run", { "--cuont=5", NULL }, "--cuont|did you mean --count?" },
-        { "run", { "--zzzzzz", NULL }, "--zzzzzz|concctl help run" },
-        { "run", { "-c", NULL }, "-c|in full" },
-        { "run", { "extra", NULL }, "run|too many|\"extra\"" },
-        { "stop", { "--quiet", NULL }, "stop|--quiet" },
-        { "describe", { NULL }, "describe|NAME" },
-        { "describe", { "", NULL }, "NAME|empty" },
-        { "describe", { "a", "b", NULL }, "too many|\"b\"" },
-        { "describe", { "\xff", NULL }, "NAME|UTF-8" },
+        {"run", {"--count=0", NULL}, "--count|\"0\"|1 to 10^15"},
+        {"run", {"--count=-1", NULL}, "--count|\"-1\"|1 to 10^15"},
+        {"run", {"--count", "1000000000000001", NULL}, "--count|\"1000000000000001\"|1 to 10^15"},
+        {"run", {"--count", "18446744073709551616", NULL}, "--count|\"18446744073709551616\"|10^15"},
+        {"run", {"--count", "1e3x", NULL}, "--count|\"1e3x\""},
+        {"run", {"--count", "1.5", NULL}, "--count|\"1.5\""},
+        {"run", {"--count", "NaN", NULL}, "--count|\"NaN\""},
+        {"run", {"--count=", NULL}, "--count|\"\""},
+        {"run", {"--count", NULL}, "--count|needs a value"},
+        {"run", {"--duration=5", NULL}, "--duration|\"5\"|unit|1ms to 1000h"},
+        {"run", {"--duration=1001h", NULL}, "--duration|1000h"},
+        {"run", {"--timeout=0", NULL}, "--timeout|1us"},
+        {"run", {"--mode=", NULL}, "--mode|\"\"|empty"},
+        {"run", {"--mode=\xff", NULL}, "--mode|UTF-8"},
+        {"run", {"--param=x=\xff", NULL}, "--param|UTF-8"},
+        {"run", {"--param=ns", NULL}, "--param|\"ns\"|KEY=VALUE"},
+        {"run", {"--param==5", NULL}, "--param|KEY=VALUE"},
+        {"run", {"--param=a=1", "--param=a=2", NULL}, "--param|\"a\"|twice|\"1\"|\"2\""},
+        {"run", {"--cpus=3-1", NULL}, "--cpus|\"3-1\""},
+        {"run", {"--id=ABC", NULL}, "--id|\"ABC\"|32"},
+        {"run", {"--count=5", "--duration=5s", NULL}, "--count|--duration|contradict"},
+        {"run", {"--mode=a", "--mode=b", NULL}, "--mode|twice|\"a\"|\"b\""},
+        {"run", {"--detach=yes", NULL}, "--detach|no value|\"yes\""},
+        {"run", {"--cuont=5", NULL}, "--cuont|did you mean --count?"},
+        {"run", {"--zzzzzz", NULL}, "--zzzzzz|concctl help run"},
+        {"run", {"-c", NULL}, "-c|in full"},
+        {"run", {"extra", NULL}, "run|too many|\"extra\""},
+        {"stop", {"--quiet", NULL}, "stop|--quiet"},
+        {"describe", {NULL}, "describe|NAME"},
+        {"describe", {"", NULL}, "NAME|empty"},
+        {"describe", {"a", "b", NULL}, "too many|\"b\""},
+        {"describe", {"\xff", NULL}, "NAME|UTF-8"},
 };
 
 START_TEST(mistakes_are_named)
 {
-        struct args args = { 0 };
+        struct args args = {0};
         AUTO_FREE char *error = NULL, *says = strdup(bad[_i].says);
 
-        ck_assert_int_eq(args_parse(command_find(bad[_i].command), count_args(bad[_i].argv), bad[_i].argv, &args, &error), CTL_EXIT_USAGE);
+        ck_assert_int_eq(
+                args_parse(command_find(bad[_i].command), count_args(bad[_i].argv), bad[_i].argv, &args, &error),
+                CTL_EXIT_USAGE);
         ck_assert_ptr_null(args.command);
         ck_assert_ptr_nonnull(error);
         for (char *part = strtok(says, "|"); part; part = strtok(NULL, "|"))
@@ -112,7 +116,7 @@ END_TEST
 
 START_TEST(help_wins_over_mistakes)
 {
-        const char *argv[] = { "--nonsense", "--help", NULL };
+        const char *argv[] = {"--nonsense", "--help", NULL};
         struct args args;
         AUTO_FREE char *error = NULL;
 
@@ -127,8 +131,8 @@ START_TEST(fields_are_called_as_people_call_them)
         static const struct {
                 const char *command, *field, *name;
         } rows[] = {
-                { "run", "mode", "--mode" },         { "run", "duration_ns", "--duration" }, { "run", "params.ns", "--param ns" },
-                { "run", "params", "--param" },      { "run", "unheard_of", "unheard_of" },  { "describe", "name", "NAME" },
+                {"run", "mode", "--mode"},    {"run", "duration_ns", "--duration"}, {"run", "params.ns", "--param ns"},
+                {"run", "params", "--param"}, {"run", "unheard_of", "unheard_of"},  {"describe", "name", "NAME"},
         };
 
         for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
@@ -190,7 +194,8 @@ START_TEST(help_tells_all_that_the_tables_hold)
                 ck_assert_ptr_nonnull(strstr(text, summary));
                 for (const struct option_spec *o = commands[i]->options; o->name; o++) {
                         snprintf(option, sizeof(option), "  --%s%s", o->name, o->value ? "=" : " ");
-                        ck_assert_msg((strstr(text, option) == NULL) == o->advanced, "%s %s", commands[i]->name, option);
+                        ck_assert_msg((strstr(text, option) == NULL) == o->advanced, "%s %s", commands[i]->name,
+                                      option);
                 }
         }
         for (const struct exit_code_row *row = exit_codes; row->meaning; row++)

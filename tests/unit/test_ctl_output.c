@@ -23,11 +23,12 @@ good_result(int n_workers)
                 json_array_append_new(workers, worker(i, 1000 / n_workers));
         return json_pack("{s:s, s:n, s:s, s:{}, s:s, s:s, s:i, s:i, s:n, s:i, s:i, s:i, s:f, s:f, s:f, s:b, s:b,"
                          " s:{s:i, s:i, s:i, s:i, s:n, s:i, s:i}, s:o, s:[], s:i, s:{s:[i,i]}}",
-                         "state", "done", "reason", "workload", "calc", "params", "mode", "process", "spawn", "pool", "workers",
-                         n_workers, "count", 1000, "duration_s", "done", 1000, "verified", 1000, "failed", 0, "wall_s", 5.0,
-                         "tasks_per_s", 2625.4, "cores_busy", 1.98, "timing_valid", 1, "cpu_complete", 1, "latency_ns", "p50",
-                         752000, "p90", 760000, "p99", 1100000, "max", 2300000, "max_sampled", "every", 1, "samples", 1000,
-                         "workers_detail", workers, "failures", "restarts", 0, "environment", "cpus", 0, 1);
+                         "state", "done", "reason", "workload", "calc", "params", "mode", "process", "spawn", "pool",
+                         "workers", n_workers, "count", 1000, "duration_s", "done", 1000, "verified", 1000, "failed", 0,
+                         "wall_s", 5.0, "tasks_per_s", 2625.4, "cores_busy", 1.98, "timing_valid", 1, "cpu_complete", 1,
+                         "latency_ns", "p50", 752000, "p90", 760000, "p99", 1100000, "max", 2300000, "max_sampled",
+                         "every", 1, "samples", 1000, "workers_detail", workers, "failures", "restarts", 0,
+                         "environment", "cpus", 0, 1);
 }
 
 /* What is printed, in UTF-8 or ASCII as the locale has it; malloc'ed. */
@@ -79,11 +80,12 @@ START_TEST(other_titles)
         static const struct {
                 const char *changes, *title;
         } rows[] = {
-                { "{\"mode\":\"sequential\",\"workers\":1}", "calc x 1000 - sequential - 1 worker\n" },
-                { "{\"spawn\":\"per-task\"}", "calc x 1000 - process per task - 2 workers\n" },
-                { "{\"spawn\":\"per-task\",\"workers\":0}", "calc x 1000 - process per task - all at once\n" },
-                { "{\"count\":null,\"duration_s\":2.0}", "calc for 2 s - process pool - 2 workers\n" },
-                { "{\"params\":{\"ns\":\"500\",\"how\":\"x\"}}", "calc(ns=500, how=x) x 1000 - process pool - 2 workers\n" },
+                {"{\"mode\":\"sequential\",\"workers\":1}", "calc x 1000 - sequential - 1 worker\n"},
+                {"{\"spawn\":\"per-task\"}", "calc x 1000 - process per task - 2 workers\n"},
+                {"{\"spawn\":\"per-task\",\"workers\":0}", "calc x 1000 - process per task - all at once\n"},
+                {"{\"count\":null,\"duration_s\":2.0}", "calc for 2 s - process pool - 2 workers\n"},
+                {"{\"params\":{\"ns\":\"500\",\"how\":\"x\"}}",
+                 "calc(ns=500, how=x) x 1000 - process pool - 2 workers\n"},
         };
 
         for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
@@ -100,8 +102,8 @@ END_TEST
 START_TEST(a_bad_end_comes_first)
 {
         AUTO_JSON json_t *r = good_result(2);
-        AUTO_JSON json_t *changes = json_pack("{s:s, s:s, s:i, s:i}", "state", "cancelled", "reason", "by its caller", "done", 312,
-                                              "verified", 312);
+        AUTO_JSON json_t *changes = json_pack("{s:s, s:s, s:i, s:i}", "state", "cancelled", "reason", "by its caller",
+                                              "done", 312, "verified", 312);
         AUTO_FREE char *text = NULL, *brief = NULL;
 
         json_object_update(r, changes);
@@ -115,8 +117,8 @@ END_TEST
 
 START_TEST(failures_are_listed)
 {
-        static const char *const reasons[] = { "error", "wrong", "signal", "exit", "timeout" };
-        static const int values[] = { 5, 0, 11, 3, 0 };
+        static const char *const reasons[] = {"error", "wrong", "signal", "exit", "timeout"};
+        static const int values[] = {5, 0, 11, 3, 0};
         AUTO_JSON json_t *r = good_result(2);
         AUTO_FREE char *text = NULL;
 
@@ -124,9 +126,9 @@ START_TEST(failures_are_listed)
         json_object_set_new(r, "state", json_string("failed"));
         json_object_set_new(r, "reason", json_string("14 of 1000 tasks failed"));
         for (int i = 0; i < 12; i++)
-                json_array_append_new(json_object_get(r, "failures"),
-                                      json_pack("{s:i, s:s, s:i}", "index", i, "reason", reasons[i % 5], "value",
-                                                values[i % 5]));
+                json_array_append_new(
+                        json_object_get(r, "failures"),
+                        json_pack("{s:i, s:s, s:i}", "index", i, "reason", reasons[i % 5], "value", values[i % 5]));
         text = print(r, false);
         ck_assert_msg(strncmp(text, "failed: 14 of 1000 tasks failed\n", 32) == 0, "%s", text);
         assert_says(text, "14 failed");
@@ -144,8 +146,8 @@ END_TEST
 START_TEST(doubts_are_said)
 {
         AUTO_JSON json_t *r = good_result(2);
-        AUTO_JSON json_t *changes = json_pack("{s:b, s:b, s:i, s:i}", "timing_valid", 0, "cpu_complete", 0, "reexecuted", 1,
-                                              "resumed", 2);
+        AUTO_JSON json_t *changes =
+                json_pack("{s:b, s:b, s:i, s:i}", "timing_valid", 0, "cpu_complete", 0, "reexecuted", 1, "resumed", 2);
         AUTO_JSON json_t *latency = json_pack("{s:n, s:i, s:i}", "max", "max_sampled", 5000, "every", 64);
         AUTO_FREE char *text = NULL;
 
@@ -173,9 +175,9 @@ END_TEST
 static json_t *
 progress(const char *changes)
 {
-        json_t *p = json_pack("{s:n, s:i, s:i, s:i, s:i, s:f, s:f, s:i, s:i, s:b}", "position", "done", 500, "total", 1000,
-                              "failed", 0, "restarts", 0, "elapsed_s", 1.0, "tasks_per_s", 100.0, "round", 1, "rounds", 1,
-                              "warming_up", 0);
+        json_t *p = json_pack("{s:n, s:i, s:i, s:i, s:i, s:f, s:f, s:i, s:i, s:b}", "position", "done", 500, "total",
+                              1000, "failed", 0, "restarts", 0, "elapsed_s", 1.0, "tasks_per_s", 100.0, "round", 1,
+                              "rounds", 1, "warming_up", 0);
         AUTO_JSON json_t *c = json_loads(changes, 0, NULL);
 
         json_object_update(p, c);
@@ -189,18 +191,18 @@ START_TEST(progress_lines)
                 double duration_s;
                 const char *line; /* without the bar */
         } rows[] = {
-                { "{}", 0, " 50 %  500 of 1000  100/s  ETA 5 s" },
-                { "{\"done\":999}", 0, " 99 %  999 of 1000  100/s  ETA 1 s" },
-                { "{\"tasks_per_s\":0}", 0, " 50 %  500 of 1000  0/s" },
-                { "{\"tasks_per_s\":1}", 0, " 50 %  500 of 1000  1/s  ETA 8 min 20 s" },
-                { "{\"tasks_per_s\":0.1}", 0, " 50 %  500 of 1000  0/s  ETA 1 h 23 min" },
-                { "{\"total\":null}", 4, " 25 %  500 tasks  100/s  ETA 3 s" },
-                { "{\"total\":null}", 0, "500 tasks  100/s" },
-                { "{\"total\":null,\"elapsed_s\":9}", 4, "100 %  500 tasks  100/s  ETA 0 s" },
-                { "{\"warming_up\":true}", 0, "warming up   50 %  500 of 1000  100/s  ETA 5 s" },
-                { "{\"round\":3,\"rounds\":11}", 0, "round 3 of 11   50 %  500 of 1000  100/s  ETA 5 s" },
-                { "{\"failed\":2,\"restarts\":1}", 0, " 50 %  500 of 1000  100/s  ETA 5 s  2 failed  1 restart" },
-                { "{\"position\":3}", 0, "queued, position 3" },
+                {"{}", 0, " 50 %  500 of 1000  100/s  ETA 5 s"},
+                {"{\"done\":999}", 0, " 99 %  999 of 1000  100/s  ETA 1 s"},
+                {"{\"tasks_per_s\":0}", 0, " 50 %  500 of 1000  0/s"},
+                {"{\"tasks_per_s\":1}", 0, " 50 %  500 of 1000  1/s  ETA 8 min 20 s"},
+                {"{\"tasks_per_s\":0.1}", 0, " 50 %  500 of 1000  0/s  ETA 1 h 23 min"},
+                {"{\"total\":null}", 4, " 25 %  500 tasks  100/s  ETA 3 s"},
+                {"{\"total\":null}", 0, "500 tasks  100/s"},
+                {"{\"total\":null,\"elapsed_s\":9}", 4, "100 %  500 tasks  100/s  ETA 0 s"},
+                {"{\"warming_up\":true}", 0, "warming up   50 %  500 of 1000  100/s  ETA 5 s"},
+                {"{\"round\":3,\"rounds\":11}", 0, "round 3 of 11   50 %  500 of 1000  100/s  ETA 5 s"},
+                {"{\"failed\":2,\"restarts\":1}", 0, " 50 %  500 of 1000  100/s  ETA 5 s  2 failed  1 restart"},
+                {"{\"position\":3}", 0, "queued, position 3"},
         };
 
         for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {

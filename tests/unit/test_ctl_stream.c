@@ -76,7 +76,8 @@ END_TEST
 
 START_TEST(what_is_no_reply)
 {
-        static const char *const texts[] = { "", "[]", "{", "{}{}", "{\"a\":1}", "{\"parameters\":{\"x\":1,\"x\":2}}", "\xff" };
+        static const char *const texts[] = {"",    "[]", "{", "{}{}", "{\"a\":1}", "{\"parameters\":{\"x\":1,\"x\":2}}",
+                                            "\xff"};
 
         for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
                 struct varlink_reply reply;
@@ -240,7 +241,7 @@ END_TEST
 START_TEST(what_cannot_be_connected_to)
 {
         AUTO_FREE char *file = base_path("file"), *sock = base_path("sock");
-        struct sockaddr_un address = { .sun_family = AF_UNIX };
+        struct sockaddr_un address = {.sun_family = AF_UNIX};
         char long_path[200];
         int fd = -1, s;
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What concctl reads and writes: suggestions, exit codes, CPU lists, text for the locale, fields of replies, job ids. */
+/* What concctl reads and writes: suggestions, exit codes, CPU lists, text for the locale, fields of replies, job
+ * ids. */
 #include "ctl/cpulist.h"
 #include "ctl/exit_code.h"
 #include "ctl/field.h"
@@ -17,8 +18,9 @@ START_TEST(distances)
                 const char *a, *b;
                 unsigned distance;
         } rows[] = {
-                { "", "", 0 },           { "", "abc", 3 },           { "run", "run", 0 },        { "rnu", "run", 1 },
-                { "proces", "process", 1 }, { "kitten", "sitting", 3 }, { "abcd", "badc", 2 }, { "ca", "abc", 3 },
+                {"", "", 0},         {"", "abc", 3},           {"run", "run", 0},
+                {"rnu", "run", 1},   {"proces", "process", 1}, {"kitten", "sitting", 3},
+                {"abcd", "badc", 2}, {"ca", "abc", 3},
         };
 
         for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
@@ -36,15 +38,15 @@ START_TEST(suggestions)
         static const struct {
                 const char *given, *allowed, *best; /* NULL: none */
         } rows[] = {
-                { "proces", "sequential, process, thread, gil", "process" },
-                { "proc", "sequential, process, thread, gil", "process" },
-                { "thraed", "sequential, process, thread, gil", "thread" },
-                { "gli", "sequential,process,thread,gil", "gil" },
-                { "xyz", "sequential, process, thread, gil", NULL },
-                { "a", "b, c", NULL },
-                { "5", "1 to 10", NULL },
-                { "", "a, b", NULL },
-                { "gil", "gil, gill", NULL },
+                {"proces", "sequential, process, thread, gil", "process"},
+                {"proc", "sequential, process, thread, gil", "process"},
+                {"thraed", "sequential, process, thread, gil", "thread"},
+                {"gli", "sequential,process,thread,gil", "gil"},
+                {"xyz", "sequential, process, thread, gil", NULL},
+                {"a", "b, c", NULL},
+                {"5", "1 to 10", NULL},
+                {"", "a, b", NULL},
+                {"gil", "gil, gill", NULL},
         };
 
         for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
@@ -94,10 +96,14 @@ START_TEST(cpu_lists)
         static const struct {
                 const char *text, *json; /* NULL: refused */
         } rows[] = {
-                { "0", "[0]" },      { "0,2-5", "[0,2,3,4,5]" }, { "5,1,1-2", "[1,2,5]" }, { "8191", "[8191]" }, { "3-3", "[3]" },
-                { "", NULL },        { "8192", NULL },           { "0,", NULL },           { ",0", NULL },       { "2-1", NULL },
-                { "1-", NULL },      { "-1", NULL },             { "1 2", NULL },          { "a", NULL },        { "0--2", NULL },
-                { "99999999999999999999", NULL },
+                {"0", "[0]"},           {"0,2-5", "[0,2,3,4,5]"},
+                {"5,1,1-2", "[1,2,5]"}, {"8191", "[8191]"},
+                {"3-3", "[3]"},         {"", NULL},
+                {"8192", NULL},         {"0,", NULL},
+                {",0", NULL},           {"2-1", NULL},
+                {"1-", NULL},           {"-1", NULL},
+                {"1 2", NULL},          {"a", NULL},
+                {"0--2", NULL},         {"99999999999999999999", NULL},
         };
 
         for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
@@ -127,9 +133,12 @@ START_TEST(ascii_forms)
                 const char *utf8, *ascii;
                 size_t columns;
         } rows[] = {
-                { "calc × 1000 · pool", "calc x 1000 - pool", 18 }, { "752 µs", "752 us", 6 },
-                { "…", "...", 1 },                                  { "█░", "#.", 2 },
-                { "ä€", "??", 2 },                                  { "", "", 0 },
+                {"calc × 1000 · pool", "calc x 1000 - pool", 18},
+                {"752 µs", "752 us", 6},
+                {"…", "...", 1},
+                {"█░", "#.", 2},
+                {"ä€", "??", 2},
+                {"", "", 0},
         };
 
         for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
@@ -186,24 +195,25 @@ START_TEST(slices_are_verbatim)
         static const struct {
                 const char *msg, *slice; /* NULL: not there */
         } rows[] = {
-                { "{\"parameters\":{\"result\":{\"a\":0.10, \"b\":[1,{}]}}}", "{\"a\":0.10, \"b\":[1,{}]}" },
-                { " { \"error\" : null , \"parameters\" : { \"x\":\"}\\\"{\" , \"result\" : 1e3 } } ", "1e3" },
-                { "{\"parameters\":{\"result\":\"a\\\\\"}}", "\"a\\\\\"" },
-                { "{\"parameters\":{\"resul\":1,\"results\":2,\"result\":[]}}", "[]" },
-                { "{\"parameters\":{\"a\":{\"result\":1}}}", NULL },
-                { "{\"parameters\":{\"result\":null}}", NULL },
-                { "{\"parameters\":{}}", NULL },
-                { "{\"parameters\":[\"result\"]}", NULL },
-                { "{}", NULL },
+                {"{\"parameters\":{\"result\":{\"a\":0.10, \"b\":[1,{}]}}}", "{\"a\":0.10, \"b\":[1,{}]}"},
+                {" { \"error\" : null , \"parameters\" : { \"x\":\"}\\\"{\" , \"result\" : 1e3 } } ", "1e3"},
+                {"{\"parameters\":{\"result\":\"a\\\\\"}}", "\"a\\\\\""},
+                {"{\"parameters\":{\"resul\":1,\"results\":2,\"result\":[]}}", "[]"},
+                {"{\"parameters\":{\"a\":{\"result\":1}}}", NULL},
+                {"{\"parameters\":{\"result\":null}}", NULL},
+                {"{\"parameters\":{}}", NULL},
+                {"{\"parameters\":[\"result\"]}", NULL},
+                {"{}", NULL},
         };
-        const char *path[] = { "parameters", "result", NULL };
+        const char *path[] = {"parameters", "result", NULL};
 
         for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
                 const char *slice = NULL;
                 AUTO_FREE char *copy = NULL;
                 size_t len = 0;
 
-                ck_assert_msg(field_slice(rows[i].msg, strlen(rows[i].msg), path, &slice, &len) == (rows[i].slice != NULL),
+                ck_assert_msg(field_slice(rows[i].msg, strlen(rows[i].msg), path, &slice, &len) ==
+                                      (rows[i].slice != NULL),
                               "%s", rows[i].msg);
                 copy = slice ? strndup(slice, len) : NULL;
                 ck_assert_pstr_eq(copy, rows[i].slice);
