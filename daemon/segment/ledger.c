@@ -237,6 +237,7 @@ ledger_recover(struct ledger_line *lines, const struct ledger_geometry *g, const
                void (*given_up)(void *arg, uint32_t slot, uint64_t task), void *arg)
 {
         struct ledger_recovery r = { 0 };
+        struct ledger_sum sum;
 
         for (uint32_t i = 0; i < g->n_lines; i++) {
                 struct ledger_line *line = &lines[i];
@@ -256,7 +257,9 @@ ledger_recover(struct ledger_line *lines, const struct ledger_geometry *g, const
                 }
                 if (given_up)
                         given_up(arg, owner - 1, ledger_line_base(g, i) + ledger_progress(word));
-                ledger_commit(line, ledger_pack(0, 0, ledger_progress(word)), ledger_line_size(g, i), 0, true, false);
+                ledger_open(line, &sum);
+                sum.failed++;
+                ledger_commit(line, 0, ledger_line_size(g, i), &sum);
                 r.given_up++;
         }
         return r;

@@ -80,26 +80,38 @@ bool ledger_claim(struct ledger_line *line, uint64_t size, uint32_t owner);
 /* Gives an unfinished line back, progress and attempts kept. Release. Only the owner. */
 void ledger_release(struct ledger_line *line);
 
-/* Adds one task to the line's sums and commits it: all that counts for the task appears with this one store. Only the owner.
- * `word` is the line's present word, as the owner last wrote it; returns the new one. */
-static inline uint64_t
-ledger_commit(struct ledger_line *line, uint64_t word, uint64_t size, uint64_t result, bool failed, bool wrong)
-{
-        uint64_t p = ledger_progress(word);
-        unsigned old = p & 1, new = old ^ 1;
-
-        /* Release, so that a reader who sees these sees the commit before, too (read_line() in ledger.c). */
-        __atomic_store_n(&line->acc[new], line->acc[old] + result, __ATOMIC_RELEASE);
-        __atomic_store_n(&line->failed[new], line->failed[old] + failed, __ATOMIC_RELEASE);
-        __atomic_store_n(&line->wrong[new], line->wrong[old] + wrong, __ATOMIC_RELEASE);
-        word = ledger_pack(p + 1 == size ? 0 : ledger_owner(word), 0, p + 1);
-        atomic_store_explicit(&line->word, word, memory_order_release);
-        return word;
-}
-
+/* What is done of a line, or of all of them. */
 struct ledger_sum {
         uint64_t done, acc, failed, wrong;
 };
+
+/* Begins to work on a claimed line: what was done of it so far. Returns the owner's part of its word. Only the owner. */
+static inline uint64_t
+ledger_open(const struct ledger_line *line, struct ledger_sum *ret)
+{
+        uint64_t word = atomic_load_explicit(&line->word, memory_order_relaxed), p = ledger_progress(word);
+
+        *ret = (struct ledger_sum){
+                .done = p, .acc = line->acc[p & 1], .failed = line->failed[p & 1], .wrong = line->wrong[p & 1],
+        };
+        return ledger_pack(ledger_owner(word), 0, 0);
+}
+
+/*
+ * Commits the next task of a line: all that counts for it appears with one store. `sum` is what is done of the line
+ * without the task in `done` and with it in the other members; done is raised. Only the owner.
+ */
+static inline void
+ledger_commit(struct ledger_line *line, uint64_t owner, uint64_t size, struct ledger_sum *sum)
+{
+        uint64_t p = ++sum->done;
+
+        /* Release, so that a reader who sees these sees the commit before, too (read_line() in ledger.c). */
+        __atomic_store_n(&line->acc[p & 1], sum->acc, __ATOMIC_RELEASE);
+        __atomic_store_n(&line->failed[p & 1], sum->failed, __ATOMIC_RELEASE);
+        __atomic_store_n(&line->wrong[p & 1], sum->wrong, __ATOMIC_RELEASE);
+        atomic_store_explicit(&line->word, p == size ? p : owner | p, memory_order_release);
+}
 
 /* Adds up all lines; while workers run, each line is of one instant, but not all of the same. */
 void ledger_sum(const struct ledger_line *lines, const struct ledger_geometry *g, struct ledger_sum *ret);

@@ -165,7 +165,8 @@ static bool
 commit_started(struct batch *b, uint64_t *i)
 {
         struct worker *w = b->worker;
-        uint64_t word = atomic_load_explicit(&w->line->word, memory_order_relaxed);
+        struct ledger_sum sum;
+        uint64_t owner = ledger_open(w->line, &sum);
 
         for (; *i < b->started; ++*i) {
                 struct batch_task *t = &b->tasks[*i];
@@ -181,7 +182,7 @@ commit_started(struct batch *b, uint64_t *i)
                 }
                 if (end_ns > t->begin_ns)
                         sampler_record(&w->sampler, w->seat, end_ns - t->begin_ns);
-                word = task_loop_commit(w, word, b->size, b->base + *i, rc, result);
+                task_loop_commit(w, owner, b->size, b->base + *i, rc, result, &sum);
         }
         return true;
 }

@@ -5,6 +5,7 @@
 
 #include <fcntl.h>
 #include <string.h>
+#include <time.h>
 
 /* All members are uint64_t, so the structure can be walked as an array of them. */
 #define MEMBERS (sizeof(struct evidence) / sizeof(uint64_t))
@@ -72,7 +73,10 @@ void
 evidence_read(struct evidence *e, int fd, bool children)
 {
         struct rusage usage;
+        struct timespec cpu;
 
+        /* getrusage() tells a thread's times as of its last tick; reading this clock brings them up to date. */
+        clock_gettime(CLOCK_THREAD_CPUTIME_ID, &cpu);
         getrusage(RUSAGE_THREAD, &usage);
         evidence_from_rusage(e, &usage);
         if (children) {

@@ -5,7 +5,8 @@
  *
  * Sampling: reading the clock twice costs some 40 ns, which would be the work for a short task. The first tasks of a worker are
  * all timed; if the clock would then take more than 1 % of their time, only one in `every` is, at random distances
- * (so that no period of the workload is hit or missed), and what the probe found is thrown away.
+ * (so that no period of the workload is hit or missed). What the probe found, which are the coldest tasks, is thrown away as
+ * soon as there are as many samples.
  */
 #include "worker/task_loop.h"
 
@@ -53,11 +54,10 @@ sampler_record(struct sampler *s, struct seat *seat, uint64_t ns)
         histogram_add(&seat->latency, ns);
         if (s->probes < PROBES) {
                 s->probe_ns += ns;
-                if (++s->probes == PROBES) {
+                if (++s->probes == PROBES)
                         s->every = choose_every(s);
-                        if (s->every > 1)
-                                histogram_reset(&seat->latency);
-                }
+        } else if (s->every > 1 && s->sampled < PROBES && ++s->sampled == PROBES) {
+                histogram_reset(&seat->latency);
         }
         seat->sample_every = (uint32_t)s->every;
         s->countdown = s->every == 1 ? 1 : 1 + next_random(&s->random) % (2 * s->every - 1);
@@ -93,17 +93,23 @@ note_task_failure(struct worker *w, uint64_t index, int rc)
                 task_loop_note_failure(run, w->seat_index, index, FAILURE_WRONG, 0);
 }
 
-uint64_t
-task_loop_commit(struct worker *w, uint64_t word, uint64_t size, uint64_t index, int rc, uint64_t result)
+static inline void
+count_failure(struct worker *w, uint64_t index, int rc, struct ledger_sum *sum)
 {
-        bool wrong = rc == 0 && w->workload->verify(&w->ctx, index, result) != 0;
-        bool failed = rc != 0 || wrong;
+        sum->failed++;
+        sum->wrong += rc == 0;
+        note_task_failure(w, index, rc);
+}
 
-        if (UNLIKELY(failed)) {
-                note_task_failure(w, index, rc);
-                result = 0;
-        }
-        return ledger_commit(w->line, word, size, result, failed, wrong);
+void
+task_loop_commit(struct worker *w, uint64_t owner, uint64_t size, uint64_t index, int rc, uint64_t result,
+                 struct ledger_sum *sum)
+{
+        if (rc == 0 && w->workload->verify(&w->ctx, index, result) == 0)
+                sum->acc += result;
+        else
+                count_failure(w, index, rc, sum);
+        ledger_commit(w->line, owner, size, sum);
 }
 
 /* The seat's task count must come out exact wherever the worker is killed: while a claim stands, its line tells the rest;
@@ -149,35 +155,55 @@ attend(struct worker *w, uint32_t bits)
         return false;
 }
 
-/* Executes the rest of the claimed line. False when told to stop before its end. */
+static inline int
+timed(struct worker *w, uint64_t index, uint64_t *ret_result)
+{
+        uint64_t begin = clock_now_ns();
+        int rc = w->execute(&w->ctx, index, ret_result);
+
+        sampler_record(&w->sampler, w->seat, clock_now_ns() - begin);
+        return rc;
+}
+
+/* Executes the rest of the claimed line. False when told to stop before its end. What the loop needs is held in
+ * locals, because the calls could change anything that is reached through w. */
 static bool
 execute_line(struct worker *w, uint64_t base, uint64_t size)
 {
-        uint64_t word = atomic_load_explicit(&w->line->word, memory_order_relaxed);
-        int (*execute)(struct concd_ctx *, uint64_t, uint64_t *) = w->execute;
-        const uint32_t *attention = w->ctx.attention;
-        uint64_t p;
+        int (*const execute)(struct concd_ctx *, uint64_t, uint64_t *) = w->execute;
+        int (*const verify)(struct concd_ctx *, uint64_t, uint64_t) = w->workload->verify;
+        struct concd_ctx *const ctx = &w->ctx;
+        struct ledger_line *const line = w->line;
+        const uint32_t *const attention = ctx->attention;
+        uint64_t countdown = w->sampler.countdown;
+        struct ledger_sum begin, sum;
+        const uint64_t owner = ledger_open(line, &begin);
 
-        while ((p = ledger_progress(word)) < size) {
+        /* Not the same variable, so that this one can live in registers. */
+        sum = begin;
+        while (sum.done < size) {
                 uint32_t bits = __atomic_load_n(attention, __ATOMIC_RELAXED);
                 uint64_t result = 0;
                 int rc;
 
                 if (UNLIKELY(bits != 0) && attend(w, bits))
-                        return false;
-                if (UNLIKELY(--w->sampler.countdown == 0)) {
-                        uint64_t begin = clock_now_ns();
-
-                        rc = execute(&w->ctx, base + p, &result);
-                        sampler_record(&w->sampler, w->seat, clock_now_ns() - begin);
+                        break;
+                if (UNLIKELY(--countdown == 0)) {
+                        rc = timed(w, base + sum.done, &result);
+                        countdown = w->sampler.countdown;
                 } else {
-                        rc = execute(&w->ctx, base + p, &result);
+                        rc = execute(ctx, base + sum.done, &result);
                 }
-                if (UNLIKELY(rc == CONCD_CANCELLED))
-                        return false;
-                word = task_loop_commit(w, word, size, base + p, rc, result);
+                if (LIKELY(rc == 0 && verify(ctx, base + sum.done, result) == 0))
+                        sum.acc += result;
+                else if (rc == CONCD_CANCELLED)
+                        break;
+                else
+                        count_failure(w, base + sum.done, rc, &sum);
+                ledger_commit(line, owner, size, &sum);
         }
-        return true;
+        w->sampler.countdown = countdown;
+        return sum.done == size;
 }
 
 static void

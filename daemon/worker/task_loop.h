@@ -11,8 +11,10 @@ void task_loop_run(struct worker *w);
 /* Notes a failed task among the run's first failures. Thread and process safe. */
 void task_loop_note_failure(struct run *run, uint32_t seat, uint64_t task, enum failure_reason reason, int value);
 
-/* Checks the outcome of task `index` and commits it. rc is what run() returned; not CONCD_CANCELLED. */
-uint64_t task_loop_commit(struct worker *w, uint64_t word, uint64_t size, uint64_t index, int rc, uint64_t result);
+/* Checks the outcome of task `index`, the next one of the worker's line, and commits it. rc is what run() returned; not
+ * CONCD_CANCELLED. `owner` and `sum` are from ledger_open(). */
+void task_loop_commit(struct worker *w, uint64_t owner, uint64_t size, uint64_t index, int rc, uint64_t result,
+                      struct ledger_sum *sum);
 
 /* Beginning and end of timing n tasks; what is recorded has the clock's overhead taken off. */
 void sampler_init(struct sampler *s, uint64_t overhead_ns, uint64_t seed);

@@ -26,7 +26,8 @@ struct worker_setup {
 struct sampler {
         uint64_t countdown, every, random;
         uint64_t probe_ns, overhead_ns;
-        uint32_t probes;
+        uint32_t probes;  /* tasks timed one after the other, at first */
+        uint32_t sampled; /* tasks timed since, up to PROBES */
 };
 
 /* One worker; private to its thread. */
