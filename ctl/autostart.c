@@ -2,6 +2,7 @@
 #include "ctl/autostart.h"
 
 #include "build-config.h"
+#include "ctl/cpulist.h"
 #include "ctl/exit_code.h"
 #include "ctl/message.h"
 #include "ctl/place.h"
@@ -95,10 +96,10 @@ fill_environment(char **ret)
 static void
 reset_affinity(void)
 {
-        cpu_set_t all;
+        unsigned long all[CPULIST_CPUS / (8 * sizeof(unsigned long))];
 
-        memset(&all, 0xff, sizeof(all));
-        sched_setaffinity(0, sizeof(all), &all);
+        memset(all, 0xff, sizeof(all));
+        sched_setaffinity(0, sizeof(all), (cpu_set_t *)all);
 }
 
 static void
