@@ -17,6 +17,7 @@
 
 #define PROBES 32
 #define EVERY_MAX 65536
+#define TIMING_READS 3 /* what timing a task costs in readings of the clock: two, and the record */
 
 static uint64_t
 next_random(uint64_t *state)
@@ -42,7 +43,7 @@ choose_every(const struct sampler *s)
 {
         uint64_t mean = MAX(s->probe_ns / s->probes, 1), every = 1;
 
-        while (every < EVERY_MAX && every * mean < 100 * s->overhead_ns)
+        while (every < EVERY_MAX && every * mean < 100 * TIMING_READS * s->overhead_ns)
                 every *= 2;
         return every;
 }
