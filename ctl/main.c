@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* concctl: the client of concd. Finds the subcommand, reads its arguments, runs it, and checks that its output is out. */
+/* concctl: the client of concd. Finds the subcommand, reads its arguments, runs it, checks that its output is out. */
 #include "ctl/args.h"
 #include "ctl/exit_code.h"
 #include "ctl/help.h"
