@@ -32,7 +32,7 @@ BAD_FILES = [
     ("[jobs]\nledger_chunks = 63\n", 2, ["ledger_chunks", "63", "64"]),
     ("[jobs]\nledger_chunks = 1048577\n", 2, ["ledger_chunks", "1048577", "1048576"]),
     ("[jobs]\nqueu = 5\n", 2, ["queu"]),
-    ("[job]\nqueue = 5\n", 2, ["job"]),
+    ("[job]\nqueue = 5\n", 1, ["job"]),
     ("queue = 5\n", 1, ["queue"]),
     ("[jobs]\nqueue\n", 2, []),
     ("[jobs\nqueue = 5\n", 1, []),
@@ -133,25 +133,25 @@ class Reload(harness.Case):
         os.rename(self.path + ".new", self.path)
 
     def test_the_file_is_used(self):
-        d = self.start_with("[jobs]\nqueue = 5\n")
-        self.assertEqual(5, self.queue_limit(d))
+        d = self.start_with("[jobs]\nqueue = 25\n")
+        self.assertEqual(25, self.queue_limit(d))
         self.assertEqual(self.path, d.call("Status")["daemon"]["config"])
 
     def test_hangup_takes_live_keys_over(self):
-        d = self.start_with("[jobs]\nqueue = 5\n")
-        self.rewrite("[jobs]\nqueue = 7\n")
+        d = self.start_with("[jobs]\nqueue = 25\n")
+        self.rewrite("[jobs]\nqueue = 27\n")
         d.process.send_signal(signal.SIGHUP)
-        harness.until(lambda: self.queue_limit(d) == 7, "the new limit")
+        harness.until(lambda: self.queue_limit(d) == 27, "the new limit")
         self.rewrite("")
         d.process.send_signal(signal.SIGHUP)
         harness.until(lambda: self.queue_limit(d) == 64, "the default again")
 
     def test_hangup_with_a_bad_file_changes_nothing(self):
-        d = self.start_with("[jobs]\nqueue = 5\n")
-        self.rewrite("[jobs]\nqueue = 9\nqueue_per_user = none\n")
+        d = self.start_with("[jobs]\nqueue = 25\n")
+        self.rewrite("[jobs]\nqueue = 29\nqueue_per_user = none\n")
         d.process.send_signal(signal.SIGHUP)
         harness.until(lambda: self.path + ":3" in d.log(), "the log names file and line")
-        self.assertEqual(5, self.queue_limit(d))
+        self.assertEqual(25, self.queue_limit(d))
 
     def test_hangup_leaves_keys_that_need_a_restart(self):
         d = self.start_with("[pool]\nmax_workers = 8\n")
@@ -164,12 +164,12 @@ class Reload(harness.Case):
         self.assertLessEqual(workers, {w["pid"] for w in d.call("Status")["workers"]})
 
     def test_hangup_does_not_touch_the_running_job(self):
-        d = self.start_with("[jobs]\nqueue = 5\n")
+        d = self.start_with("[jobs]\nqueue = 25\n")
         client = d.connect()
         client.send("Run", more=True, workload="sleep", params={"us": "1000"}, count=600, workers=2)
         while not (client.receive()[0]["progress"] or {}).get("done"):
             pass
-        for limit in range(10, 20):
+        for limit in range(30, 40):
             self.rewrite("[jobs]\nqueue = %d\n" % limit)
             d.process.send_signal(signal.SIGHUP)
             time.sleep(0.01)

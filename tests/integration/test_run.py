@@ -525,7 +525,7 @@ class Queue(harness.Case):
         return caught.exception.parameters["limit"]
 
     def test_the_queue_is_bounded(self):
-        d = self.start("jobs.queue=2")
+        d = self.start("jobs.queue_per_user=2", "jobs.queue=2")
         for _ in range(3):
             d.call("Run", **self.long())
         self.assertEqual(2, self.busy(d))
