@@ -77,8 +77,8 @@ format_time(char *buf, size_t size)
         unsigned m = (5 * yday + 2) / 153;
         unsigned month = m < 10 ? m + 3 : m - 9;
 
-        return (size_t)snprintf(buf, size, "%04u-%02u-%02uT%02u:%02u:%02u.%03uZ", year + era * 400 + (month <= 2), month,
-                                yday - (153 * m + 2) / 5 + 1, s / 3600, s / 60 % 60, s % 60,
+        return (size_t)snprintf(buf, size, "%04u-%02u-%02uT%02u:%02u:%02u.%03uZ", year + era * 400 + (month <= 2),
+                                month, yday - (153 * m + 2) / 5 + 1, s / 3600, s / 60 % 60, s % 60,
                                 (unsigned)(now.tv_nsec / (long)NS_PER_MS));
 }
 

@@ -54,8 +54,8 @@ void varlink_call_deinit(struct varlink_call *call);
 int varlink_reply_decode(const char *msg, size_t len, struct varlink_reply *ret, const char **why);
 void varlink_reply_deinit(struct varlink_reply *reply);
 
-/* Writes one message in its shortest form; its last byte is the NUL and *ret_len counts it. `parameters` (an object) may
- * be NULL for none and is neither consumed nor changed. At most one of more and oneway. `error` is a qualified
+/* Writes one message in its shortest form; its last byte is the NUL and *ret_len counts it. `parameters` (an object)
+ * may be NULL for none and is neither consumed nor changed. At most one of more and oneway. `error` is a qualified
  * name, or NULL. Returns a malloc'ed buffer, or NULL (*ret_len untouched) when out of memory, or when the
  * parameters contain themselves. */
 char *varlink_call_encode(const char *method, json_t *parameters, bool more, bool oneway, size_t *ret_len);

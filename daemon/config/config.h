@@ -36,7 +36,8 @@
         X(pool, max_at_once, max_at_once, COUNT, 1, 32768, "4096", LIVE, \
           "the most tasks that --spawn=per-task --workers=0 starts all at once") \
         X(pool, parked_thread, parked_thread, BOOL, 0, 0, "yes", RESTART, \
-          "keep one idle thread in every process worker, so that libc and kernel take the same paths as in thread mode") \
+          "keep one idle thread in every process worker, so that libc and kernel take the same paths as in " \
+          "thread mode") \
         X(jobs, ledger_chunks, ledger_chunks, COUNT, 64, 1048576, "16384", RESTART, \
           "lines of the task ledger, 64 bytes each") \
         X(jobs, max_restarts, max_restarts, COUNT, 0, 1000000000, "1000", LIVE, \
@@ -49,7 +50,8 @@
         X(jobs, keep_unfetched, keep_unfetched_ns, DURATION, 1000000000, 604800000000000, "15min", LIVE, \
           "how long a result that nobody fetched keeps a daemon with idle_exit alive") \
         X(clients, connections, connections, COUNT, 1, 100000, "256", LIVE, "connections, of all users together") \
-        X(clients, connections_per_user, connections_per_user, COUNT, 1, 100000, "64", LIVE, "connections of one user") \
+        X(clients, connections_per_user, connections_per_user, COUNT, 1, 100000, "64", LIVE, \
+          "connections of one user") \
         X(clients, max_message, max_message, COUNT, 1024, 1048576, "262144", LIVE, "bytes of one request") \
         X(clients, max_unread, max_unread, COUNT, 65536, 1073741824, "4194304", LIVE, \
           "bytes of replies that a client may leave unread before it is dropped") \

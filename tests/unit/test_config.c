@@ -150,7 +150,8 @@ init_roomy(struct config *c)
 static void
 set_all_others(struct config *c, const struct config *from)
 {
-        static const char *const keys_with_a_limit[] = {"processes", "threads", "queue_per_user", "connections_per_user"};
+        static const char *const keys_with_a_limit[] = {"processes", "threads", "queue_per_user",
+                                                         "connections_per_user"};
         static const char *const keys_that_limit[] = {"max_workers", "queue", "connections"};
 
         for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
@@ -344,8 +345,8 @@ END_TEST
 
 START_TEST(nonsense_is_refused)
 {
-        static const char *const nonsense[] = {"", "x", "-1", "+1", "1.5", "1 2", "0x1", "NaN", "1e99", "99999999999999999999",
-                                               "yes please", "YES", "true", "1e3x", "\u00b5", "none", "8", "0999"};
+        static const char *const nonsense[] = {"", "x", "-1", "+1", "1.5", "1 2", "0x1", "NaN", "1e99",
+                                               "99999999999999999999", "yes please", "YES", "true", "1e3x", "\u00b5", "none", "8", "0999"};
         const struct row *row = &rows[_i];
 
         for (size_t i = 0; i < ARRAY_SIZE(nonsense); i++) {
@@ -493,7 +494,8 @@ static const struct {
         {BEFORE "\n# a comment\n\nthreads = x\n", ":10: pool.threads: given \"x\", allowed 0 to 256"},
         {BEFORE "[jobs]\ndeadline = 5\n", ":8: jobs.deadline: given \"5\", allowed 0 to 8760h"},
         {BEFORE "[jobs]\nkeep_unfetched = 1ms\n", ":8: jobs.keep_unfetched: given \"1ms\", allowed 1s to 168h"},
-        {BEFORE "[daemon]\nsocket_mode = 1777\n", ":8: daemon.socket_mode: given \"1777\", allowed 0000 to 0777, octal"},
+        {BEFORE "[daemon]\nsocket_mode = 1777\n",
+         ":8: daemon.socket_mode: given \"1777\", allowed 0000 to 0777, octal"},
         {BEFORE "[daemon]\nsocket = a\n", ":8: daemon.socket: given \"a\", allowed an absolute path of 1 to 107 bytes"},
         {"[daemon]\nidle_exit = 5s\ninstance = a/b\n",
          ":3: daemon.instance: given \"a/b\", allowed 1 to 32 letters, digits, '-', '_'"},
@@ -553,7 +555,8 @@ START_TEST(long_line_is_refused_and_not_cut)
                 struct config c;
                 int zeros = (int)(len - strlen("threads=") - 1);
 
-                ck_assert_int_gt(asprintf(&text, "[pool]\nprocesses = 2\nthreads=%0*d3\nmax_workers = 70\n", zeros, 0), 0);
+                ck_assert_int_gt(asprintf(&text, "[pool]\nprocesses = 2\nthreads=%0*d3\nmax_workers = 70\n", zeros, 0),
+                                 0);
                 ck_assert_int_eq(config_init(&c), 0);
 
                 int r = load(&c, text, &message);
@@ -577,8 +580,8 @@ START_TEST(long_comment_and_indent_do_no_harm)
         AUTO_FREE char *text = NULL;
         struct config c;
 
-        ck_assert_int_gt(asprintf(&text, "#%05000d\n[pool]\n%1000s\n ;%0400d threads = 9\n%1000sthreads = 3\n", 0, "", 0, ""),
-                         0);
+        ck_assert_int_gt(asprintf(&text, "#%05000d\n[pool]\n%1000s\n ;%0400d threads = 9\n%1000sthreads = 3\n", 0, "", 0,
+                                  ""), 0);
         ck_assert_int_eq(config_init(&c), 0);
         load_well(&c, text);
         ck_assert_uint_eq(c.threads, 3);
@@ -813,8 +816,8 @@ START_TEST(installed_file_is_the_printed_one)
         AUTO_FREE char *text = printed(), *installed = calloc(1, 65536), *path = NULL;
         AUTO_FCLOSE FILE *f = NULL;
 
-        ck_assert_int_gt(asprintf(&path, "%.*s../../etc/concd.conf", (int)(strrchr(__FILE__, '/') - __FILE__ + 1), __FILE__),
-                         0);
+        ck_assert_int_gt(asprintf(&path, "%.*s../../etc/concd.conf", (int)(strrchr(__FILE__, '/') - __FILE__ + 1),
+                                  __FILE__), 0);
         f = fopen(path, "re");
         ck_assert_msg(f != NULL, "%s: %s", path, strerror(errno));
         ck_assert_uint_lt(fread(installed, 1, 65535, f), 65535);
@@ -879,7 +882,7 @@ main(void)
 
         SRunner *runner = srunner_create(suite);
 
-        srunner_run_all(runner, CK_NORMAL);
+        srunner_run_all(runner, CK_ENV);
 
         int failed = srunner_ntests_failed(runner);
 

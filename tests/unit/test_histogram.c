@@ -260,7 +260,7 @@ main(void)
 
         SRunner *runner = srunner_create(suite);
 
-        srunner_run_all(runner, CK_NORMAL);
+        srunner_run_all(runner, CK_ENV);
 
         int failed = srunner_ntests_failed(runner);
 

@@ -148,8 +148,8 @@ static const struct {
         {" \t\r\n{ \"method\" : \"a.B\" } \n", "a.B", "{}", false, false, false},
         {"{\"method\":\"a.B\",\"parameters\":{}}", "a.B", "{}", false, false, false},
         {"{\"method\":\"a.B\",\"parameters\":null}", "a.B", "{}", false, false, false},
-        {"{\"parameters\":{\"x\":[1,{\"y\":null}]},\"method\":\"a.B\"}", "a.B", "{\"x\":[1,{\"y\":null}]}", false, false,
-         false},
+        {"{\"parameters\":{\"x\":[1,{\"y\":null}]},\"method\":\"a.B\"}", "a.B",
+         "{\"x\":[1,{\"y\":null}]}", false, false, false},
         {"{\"method\":\"a.B\",\"more\":true}", "a.B", "{}", false, true, false},
         {"{\"method\":\"a.B\",\"oneway\":true}", "a.B", "{}", true, false, false},
         {"{\"method\":\"a.B\",\"upgrade\":true}", "a.B", "{}", false, false, true},
@@ -181,7 +181,8 @@ END_TEST
 /* Every shorter beginning of a message is refused: a lost tail cannot pass for a smaller request. */
 START_TEST(every_truncation_is_refused)
 {
-        static const char text[] = "{\"method\":\"org.concd.Run\",\"parameters\":{\"count\":1000,\"mode\":\"gil\"},\"more\":true}";
+        static const char text[] = "{\"method\":\"org.concd.Run\",\"parameters\":{\"count\":1000,"
+                                   "\"mode\":\"gil\"},\"more\":true}";
         struct varlink_call call;
 
         for (size_t len = 0; len < sizeof(text) - 1; len++) {
@@ -598,7 +599,7 @@ main(void)
 
         SRunner *runner = srunner_create(suite);
 
-        srunner_run_all(runner, CK_NORMAL);
+        srunner_run_all(runner, CK_ENV);
 
         int failed = srunner_ntests_failed(runner);
 
