@@ -71,11 +71,11 @@ decimal_scale(const struct decimal *d, unsigned factor, int power, uint64_t min,
         unsigned __int128 value = d->digits * factor;
 
         power += d->power;
+        if (d->huge)
+                return power < 0 ? QUANTITY_E_SYNTAX : QUANTITY_E_RANGE;
         for (; value > 0 && power < 0; power++, value /= 10)
                 if (value % 10 != 0)
                         return QUANTITY_E_SYNTAX;
-        if (d->huge)
-                return QUANTITY_E_RANGE;
         for (; value > 0 && power > 0; power--) {
                 if (value > UINT64_MAX)
                         return QUANTITY_E_RANGE;

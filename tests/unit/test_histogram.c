@@ -121,6 +121,15 @@ START_TEST(empty_is_zero)
 }
 END_TEST
 
+START_TEST(quantile_is_the_middle_of_its_bucket)
+{
+        /* From 2^20 on a bucket is 2^14 wide. */
+        histogram_add(&h, (1 << 20) + 1);
+        histogram_add(&h, 1 << 21);
+        ck_assert_uint_eq(histogram_quantile(&h, 0.5), (1 << 20) + (1 << 13));
+}
+END_TEST
+
 START_TEST(quantile_never_exceeds_max)
 {
         /* The lowest value of a wide bucket: its middle would be above every sample. */
@@ -247,6 +256,7 @@ main(void)
 
         tcase_add_loop_test(c, quantiles_are_those_of_the_sorted_array, 0, ARRAY_SIZE(samplers));
         tcase_add_test(c, empty_is_zero);
+        tcase_add_test(c, quantile_is_the_middle_of_its_bucket);
         tcase_add_test(c, quantile_never_exceeds_max);
         tcase_add_test(c, fraction_outside_0_to_1_is_the_nearest_end);
         tcase_add_test(c, rank_is_not_raised_by_rounding);
