@@ -89,12 +89,16 @@ ledger_geometry_init(struct ledger_geometry *g, uint64_t count, uint64_t chunk, 
         memset(g, 0, sizeof(*g));
         g->count = count;
         if (chunk == 0 && count > max_lines) {
+                /* Rounding up in each tier can need a line or two more than there are: then in steps of less than 1 %, so
+                 * that it does not take for ever with 10^13 tasks a line. */
                 c = div_up(count, max_lines) * 7 / 4;
-                do {
+                for (;; c += c / 128 + 1) {
                         memset(g, 0, sizeof(*g));
                         g->count = count;
-                        lines = tapered(g, count, c++);
-                } while (lines > max_lines);
+                        lines = tapered(g, count, c);
+                        if (lines <= max_lines)
+                                break;
+                }
         } else {
                 add_tier(g, &lines, 0, count, chunk ? chunk : 1);
         }

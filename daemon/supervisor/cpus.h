@@ -17,7 +17,10 @@ double cpus_quota(const char *proc_cgroup, const char *root);
 /* CPUs in the set, but not more than the quota rounded down, at least 1. */
 unsigned cpus_usable(const cpu_set_t *set, double quota);
 
-/* "0-3,8" */
+/* Room for every set. */
+#define CPUS_TEXT_MAX 4096
+
+/* "0-3,8"; what does not fit is cut off. Returns buf. */
 char *cpus_format(char *buf, size_t size, const cpu_set_t *set);
 
 json_t *cpus_to_json(const cpu_set_t *set);

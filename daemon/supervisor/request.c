@@ -205,7 +205,7 @@ static int
 parse_cpus(json_t *p, const struct request_limits *limits, struct variant *v, struct bad_value *bad)
 {
         json_t *list = json_object_get(p, "cpus"), *value;
-        char allowed[256];
+        char allowed[CPUS_TEXT_MAX];
         size_t i;
 
         v->cpus = limits->cpus;
@@ -263,11 +263,21 @@ parse_amount(json_t *p, const struct request_limits *limits, struct variant *v, 
         return parse_integer(p, "count", 1, max, &v->count, bad);
 }
 
+/* More tasks than the ledger's lines can count. */
+static int
+refuse_amount(const struct request_limits *limits, const char *field, uint64_t given, struct bad_value *bad)
+{
+        return refuse(bad, field, text("%llu", (unsigned long long)given),
+                      text("at most %llu with a ledger of %u lines",
+                           (unsigned long long)LEDGER_PROGRESS_MAX / 2 * limits->ledger_chunks,
+                           limits->ledger_chunks));
+}
+
 static int
 parse_chunk(json_t *p, const struct request_limits *limits, struct variant *v, struct bad_value *bad)
 {
         struct ledger_geometry geometry;
-        uint64_t lines = 0;
+        uint64_t lines = 0, least;
         int r;
 
         if (is_given(p, "chunk") && (v->duration_ns || v->spawn == SPAWN_AT_ONCE))
@@ -278,18 +288,13 @@ parse_chunk(json_t *p, const struct request_limits *limits, struct variant *v, s
         if (r < 0)
                 return r;
         r = variant_geometry(v, false, limits->ledger_chunks, &geometry, &lines);
-        if (r == LEDGER_E_LINES)
+        least = v->count / limits->ledger_chunks + (v->count % limits->ledger_chunks != 0);
+        if (r == LEDGER_E_LINES && least <= LEDGER_PROGRESS_MAX)
                 return refuse(bad, "chunk", text("%llu", (unsigned long long)v->chunk),
                               text("%llu or more for %llu tasks: this would need %llu ledger lines, there are %u",
-                                   (unsigned long long)(v->count / limits->ledger_chunks +
-                                                        (v->count % limits->ledger_chunks != 0)),
-                                   (unsigned long long)v->count, (unsigned long long)lines, limits->ledger_chunks));
-        if (r == LEDGER_E_LONG)
-                return refuse(bad, "count", text("%llu", (unsigned long long)v->count),
-                              text("at most %llu with a ledger of %u lines",
-                                   (unsigned long long)LEDGER_PROGRESS_MAX / 2 * limits->ledger_chunks,
+                                   (unsigned long long)least, (unsigned long long)v->count, (unsigned long long)lines,
                                    limits->ledger_chunks));
-        return 0;
+        return r == 0 ? 0 : refuse_amount(limits, "count", v->count, bad);
 }
 
 static int
@@ -297,8 +302,11 @@ parse_rest(json_t *p, const struct request_limits *limits, struct variant *v, ui
            struct bad_value *bad)
 {
         uint64_t warmup_max = v->spawn == SPAWN_AT_ONCE ? limits->max_at_once : COUNT_MAX;
+        struct ledger_geometry geometry;
         int r = parse_integer(p, "warmup", 0, warmup_max, &v->warmup, bad);
 
+        if (r == 0 && v->warmup > 0 && variant_geometry(v, true, limits->ledger_chunks, &geometry, NULL) != 0)
+                r = refuse_amount(limits, "warmup", v->warmup, bad);
         if (r == 0)
                 r = parse_integer(p, "timeout_ns", DURATION_MIN_NS, DURATION_MAX_NS, &v->timeout_ns, bad);
         if (r == 0)
