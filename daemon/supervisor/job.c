@@ -189,7 +189,21 @@ older_of_user(const struct queue *q, const struct job *job)
         return n;
 }
 
-/* Would `a` come before `b`? Every job of a user that is ahead in his own queue costs him a turn. */
+/* Of two users who wait, does the first one's oldest job come before the other's? */
+static bool
+arrived_before(const struct queue *q, uid_t a, uid_t b)
+{
+        struct job *job;
+
+        TAILQ_FOREACH (job, &q->waiting, entry) {
+                if (job->uid == a || job->uid == b)
+                        break;
+        }
+        return job && job->uid == a;
+}
+
+/* Would `a` come before `b`? Every job of a user that is ahead in his own queue costs him a turn. Users who never had a
+ * turn take theirs in the order in which they came. */
 static bool
 comes_before(const struct queue *q, const struct job *a, const struct job *b)
 {
@@ -198,7 +212,9 @@ comes_before(const struct queue *q, const struct job *a, const struct job *b)
 
         if (rank_a != rank_b)
                 return rank_a < rank_b;
-        return turn_a < turn_b;
+        if (turn_a != turn_b)
+                return turn_a < turn_b;
+        return arrived_before(q, a->uid, b->uid);
 }
 
 unsigned
@@ -206,16 +222,11 @@ queue_position(const struct queue *q, const struct job *job)
 {
         struct job *other;
         unsigned position = 1;
-        bool behind = false;
 
         if (job->state != JOB_QUEUED)
                 return 0;
-        TAILQ_FOREACH (other, &q->waiting, entry) {
-                if (other == job)
-                        behind = true;
-                else if (comes_before(q, other, job) || (!behind && !comes_before(q, job, other)))
-                        position++;
-        }
+        TAILQ_FOREACH (other, &q->waiting, entry)
+                position += other != job && comes_before(q, other, job);
         return position;
 }
 
@@ -281,6 +292,23 @@ queue_end(struct queue *q, struct job *job)
         TAILQ_INSERT_TAIL(&q->ended, job, entry);
 }
 
+/* The job to forget next; those that somebody still waits for are kept. */
+static struct job *
+most_forgettable(const struct queue *q)
+{
+        struct job *job, *oldest = NULL;
+
+        TAILQ_FOREACH (job, &q->ended, entry) {
+                if (!TAILQ_EMPTY(&job->watchers))
+                        continue;
+                if (job->fetched)
+                        return job;
+                if (!oldest)
+                        oldest = job;
+        }
+        return oldest;
+}
+
 void
 queue_trim(struct queue *q, uint64_t keep)
 {
@@ -289,15 +317,7 @@ queue_trim(struct queue *q, uint64_t keep)
 
         TAILQ_FOREACH (job, &q->ended, entry)
                 n++;
-        for (; n > keep; n--) {
-                TAILQ_FOREACH (job, &q->ended, entry) {
-                        if (job->fetched && TAILQ_EMPTY(&job->watchers))
-                                break;
-                }
-                if (!job)
-                        job = TAILQ_FIRST(&q->ended);
-                if (!TAILQ_EMPTY(&job->watchers))
-                        return;
+        for (; n > keep && (job = most_forgettable(q)); n--) {
                 TAILQ_REMOVE(&q->ended, job, entry);
                 job_free(job);
         }

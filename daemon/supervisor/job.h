@@ -112,7 +112,7 @@ struct job *queue_next(struct queue *q);
 /* Moves a waiting or running job to the ended ones. The caller has set state, reason and result. */
 void queue_end(struct queue *q, struct job *job);
 
-/* Forgets ended jobs beyond `keep`, the fetched ones first. */
+/* Forgets ended jobs beyond `keep`, the fetched ones first; those with watchers stay. */
 void queue_trim(struct queue *q, uint64_t keep);
 
 /* When the youngest result that nobody fetched ended; 0 when there is none. */
