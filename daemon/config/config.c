@@ -46,8 +46,6 @@ static const struct {
 } key_orders[] = {
         {offsetof(struct config, processes), offsetof(struct config, max_workers)},
         {offsetof(struct config, threads), offsetof(struct config, max_workers)},
-        {offsetof(struct config, queue_per_user), offsetof(struct config, queue_limit)},
-        {offsetof(struct config, connections_per_user), offsetof(struct config, connections)},
 };
 
 static const char instance_characters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_";
@@ -499,8 +497,6 @@ config_set(struct config *c, const char *name, const char *value, char **ret_mes
                 return r;
         }
         r = set_key(&next, key, value, &at, &message);
-        if (r == 0)
-                r = check_orders(&next, NULL, NULL, &message);
         if (r < 0) {
                 config_deinit(&next);
                 *ret_message = message;
@@ -509,6 +505,12 @@ config_set(struct config *c, const char *name, const char *value, char **ret_mes
         config_deinit(c);
         *c = next;
         return 0;
+}
+
+int
+config_check(const struct config *c, char **ret_message)
+{
+        return check_orders(c, NULL, NULL, ret_message);
 }
 
 /* ── loading ── */

@@ -88,6 +88,9 @@ int config_load(struct config *c, const char *path, char **ret_message);
  * each other are checked here too, so of two settings the one that makes room comes first. */
 int config_set(struct config *c, const char *name, const char *value, char **ret_message);
 
+/* Do the keys fit each other, whatever the order in which they were set (config_load() checks its file)? 0, or -EINVAL with *ret_message. */
+int config_check(const struct config *c, char **ret_message);
+
 /* Takes the LIVE keys of `from`, which stays the caller's. 0; or -ENOMEM, and c is as before. *ret_ignored is NULL, or
  * malloc'ed and lists the keys that differ but need a restart, as "pool.processes, pool.threads". */
 int config_reload(struct config *c, const struct config *from, char **ret_ignored);

@@ -5,6 +5,8 @@
 #ifndef CONCD_GIL_H
 #define CONCD_GIL_H
 
+#include "segment/layout.h"
+
 #include <pthread.h>
 #include <stdint.h>
 
@@ -22,6 +24,8 @@ struct gil {
         uint64_t interval_ns;
 };
 
+_Static_assert(sizeof(struct gil) <= LOCK_AREA_BYTES, "the segment has room for it");
+
 /* What one thread knows of its own waiting; private to the thread. */
 struct gil_thread {
         struct gil *gil;
@@ -33,7 +37,7 @@ struct gil_thread {
 
 /* The bit in the attention word by which a waiter asks the holder to let go. All changes of the word are
  * atomic or/and, since its other bits belong to others. */
-#define GIL_DROP_BIT UINT32_C(4)
+#define GIL_DROP_BIT ATTENTION_GIL
 
 /* Makes it free, whatever the memory held before. Process-shared, CLOCK_MONOTONIC. 0 or -errno (-EINVAL: an interval of
  * 0). Only when no thread uses it. There is nothing to free. Whoever owns the attention word clears it. */
@@ -48,5 +52,12 @@ void gil_release(struct gil_thread *t);
 
 /* At a checkpoint, while held: hands over if asked to (release, then acquire). */
 void gil_checkpoint(struct gil_thread *t);
+
+/* The lock of the running run. */
+static inline struct gil *
+gil_of(struct run *run)
+{
+        return (struct gil *)run->lock_area;
+}
 
 #endif

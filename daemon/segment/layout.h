@@ -2,7 +2,7 @@
 /*
  * What lies in the shared-memory segment, and how it lies there.
  *
- *     header │ run (the current run: spec, start barrier, gil, totals) │ record │ slots[] │ seats[] │ ledger[]
+ *     header │ run (the current run: spec, start barrier, lock, totals) │ record │ slots[] │ seats[] │ ledger[]
  *
  * The supervisor creates it before any worker exists and the workers inherit the mapping over fork, but nobody
  * relies on that: the segment holds offsets and indices, never pointers, so that a later supervisor can map it
@@ -21,7 +21,6 @@
 #define CONCD_LAYOUT_H
 
 #include "concd/workload.h"
-#include "guards/gil.h"
 #include "segment/permits.h"
 #include "shared/histogram.h"
 
@@ -154,10 +153,14 @@ struct run_spec {
         uint64_t clock_overhead_ns;
 };
 
-/* run.attention, the word that tasks look at; GIL_DROP_BIT (4) belongs to gil.c. */
+/* run.attention, the word that tasks look at. */
 #define ATTENTION_FINISH UINT32_C(1) /* begin no further task */
 #define ATTENTION_CANCEL UINT32_C(2) /* and give the present one up at its next checkpoint */
 #define ATTENTION_STOP (ATTENTION_FINISH | ATTENTION_CANCEL)
+#define ATTENTION_GIL UINT32_C(4)    /* hand the interpreter lock over (guards/gil.c) */
+
+/* Room for the state of the run's lock, whatever guard that is; the layers above know its type. */
+#define LOCK_AREA_BYTES 512
 
 /* run.current: run number << 8 | enum worker_kind that is called << 1 | open */
 #define CURRENT_OPEN UINT64_C(1)
@@ -201,7 +204,7 @@ struct poison {
 
 struct run {
         _Atomic uint64_t current;
-        alignas(CACHE_LINE) uint32_t attention;      /* __atomic; shared with gil.c and the workload ABI */
+        alignas(CACHE_LINE) uint32_t attention;      /* __atomic; shared with guards/gil.c and the workload ABI */
         alignas(CACHE_LINE) _Atomic uint32_t go;     /* start barrier: 0 closed, 1 being opened, 2 open; futex */
         _Atomic uint64_t start_ns;                   /* CLOCK_MONOTONIC of its opening */
         _Atomic int32_t prepare_error;               /* negative errno of a prepare() that failed */
@@ -213,7 +216,7 @@ struct run {
         struct poison poison[POISON_MAX];
         struct run_spec spec;
         struct permits guard;
-        alignas(CACHE_LINE) struct gil gil;
+        alignas(CACHE_LINE) unsigned char lock_area[LOCK_AREA_BYTES];
         struct totals totals;
 };
 

@@ -45,7 +45,7 @@ layout_hash(const struct plan *p)
         const uint64_t facts[] = {
                 SEGMENT_LAYOUT_VERSION, sizeof(struct segment_header), sizeof(struct run), sizeof(struct record),
                 sizeof(struct slot), sizeof(struct seat), sizeof(struct ledger_line), sizeof(struct run_spec),
-                sizeof(struct gil), sizeof(struct histogram), HISTOGRAM_BUCKETS, CONCD_PARAMS_MAX, p->run, p->record,
+                LOCK_AREA_BYTES, sizeof(struct histogram), HISTOGRAM_BUCKETS, CONCD_PARAMS_MAX, p->run, p->record,
                 p->slots, p->seats, p->ledger, p->size,
         };
         const unsigned char *bytes = (const unsigned char *)facts;

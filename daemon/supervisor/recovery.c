@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "supervisor/recovery.h"
 
+#include "guards/gil.h"
 #include "segment/ledger.h"
 #include "shared/clock.h"
 #include "shared/log.h"
@@ -253,7 +254,7 @@ recovery_of_death(struct supervisor *s, const struct child_death *death)
         }
         recover_slots(&q, first, last);
         if (death->slot == SLOT_THREAD_HOST) {
-                gil_init(&segment->run->gil, GIL_SWITCH_INTERVAL_NS);
+                gil_init(gil_of(segment->run), GIL_SWITCH_INTERVAL_NS);
                 __atomic_fetch_and(&segment->run->attention, ~GIL_DROP_BIT, __ATOMIC_RELAXED);
         }
         free_seats(s, first, last);
@@ -270,12 +271,13 @@ recovery_of_death(struct supervisor *s, const struct child_death *death)
 static bool
 may_stall(const struct supervisor *s, uint32_t seat)
 {
-        const struct run *run = s->setup.segment.run;
+        struct run *run = s->setup.segment.run;
+        const struct gil *gil = gil_of(run);
 
         if (!modes[run->spec.mode].gil || atomic_load(&s->setup.segment.seats[seat].in_block))
                 return true;
-        return __atomic_load_n(&run->gil.locked, __ATOMIC_RELAXED) &&
-               __atomic_load_n(&run->gil.last_holder, __ATOMIC_RELAXED) == seat + 1;
+        return __atomic_load_n(&gil->locked, __ATOMIC_RELAXED) &&
+               __atomic_load_n(&gil->last_holder, __ATOMIC_RELAXED) == seat + 1;
 }
 
 static void

@@ -12,6 +12,7 @@
  */
 #include "supervisor/runner.h"
 
+#include "guards/gil.h"
 #include "shared/clock.h"
 #include "shared/log.h"
 #include "supervisor/environment.h"
@@ -201,7 +202,7 @@ reset_run(struct supervisor *s, const struct variant *v, bool warmup)
         memset(run->failures, 0, sizeof(run->failures));
         run->n_poison = 0;
         totals_reset(segment);
-        r = gil_init(&run->gil, GIL_SWITCH_INTERVAL_NS);
+        r = gil_init(gil_of(run), GIL_SWITCH_INTERVAL_NS);
         reset_seats(s, v->workers);
         return r;
 }

@@ -97,6 +97,10 @@ load_over_defaults(const struct supervisor_options *o, struct config *c, const c
                 r = apply_one(c, "daemon.instance", o->instance);
         if (r == 0 && o->socket)
                 r = apply_one(c, "daemon.socket", o->socket);
+        if (r == 0 && config_check(c, &message) < 0) {
+                log_error("%s", message ? message : "out of memory");
+                r = SUPERVISOR_E_CONFIG;
+        }
         return r;
 }
 

@@ -245,7 +245,7 @@ begin_run(struct worker *w)
         mode = &modes[w->spec->mode];
         w->workload = workloads[w->spec->workload];
         w->under_gil = mode->gil;
-        w->gil = (struct gil_thread){ .gil = &run->gil, .attention = &run->attention, .id = w->seat_index };
+        w->gil = (struct gil_thread){ .gil = gil_of(run), .attention = &run->attention, .id = w->seat_index };
         w->ctx = (struct concd_ctx){
                 .struct_size = sizeof(w->ctx),
                 .worker = w->seat_index,

@@ -7,6 +7,7 @@
 #define CONCD_WORKER_H
 
 #include "concd/workload.h"
+#include "guards/gil.h"
 #include "segment/ledger.h"
 #include "segment/segment.h"
 #include "segment/semaphores.h"

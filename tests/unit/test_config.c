@@ -140,9 +140,7 @@ init_roomy(struct config *c)
 {
         ck_assert_int_eq(config_init(c), 0);
         set(c, "pool.max_workers", "256");
-        set(c, "jobs.queue_per_user", "1");
         set(c, "jobs.queue", "100000");
-        set(c, "clients.connections_per_user", "1");
         set(c, "clients.connections", "100000");
 }
 
@@ -524,11 +522,6 @@ static const struct {
         {BEFORE "threads = 65\n", ":7: pool.threads: given \"65\", allowed 0 to 64, which is pool.max_workers"},
         {BEFORE "max_workers = 10\nprocesses = 11\n",
          ":8: pool.processes: given \"11\", allowed 0 to 10, which is pool.max_workers"},
-        {BEFORE "[jobs]\nqueue = 15\n", ":8: jobs.queue_per_user: given \"16\", allowed 1 to 15, which is jobs.queue"},
-        {BEFORE "[jobs]\nqueue_per_user = 65\n",
-         ":8: jobs.queue_per_user: given \"65\", allowed 1 to 64, which is jobs.queue"},
-        {BEFORE "[clients]\nconnections = 63\n",
-         ":8: clients.connections_per_user: given \"64\", allowed 1 to 63, which is clients.connections"},
 };
 
 START_TEST(bad_file_is_named_and_changes_nothing)
@@ -651,8 +644,6 @@ static const struct {
         const char *name, *value, *message;
 } bad_settings[] = {
         {"pool.threads", "x", "pool.threads: given \"x\", allowed 0 to 256"},
-        {"pool.threads", "65", "pool.threads: given \"65\", allowed 0 to 64, which is pool.max_workers"},
-        {"jobs.queue", "1", "jobs.queue_per_user: given \"16\", allowed 1 to 1, which is jobs.queue"},
         {"pool.tread", "1", "unknown key pool.tread; the nearest is pool.threads"},
         {"threads", "1", "unknown key threads; the nearest is pool.threads"},
         {"pool", "1", "unknown key pool; the nearest is pool.threads"},
@@ -671,6 +662,23 @@ START_TEST(bad_setting_is_named_and_changes_nothing)
         ck_assert_int_eq(config_set(&c, bad_settings[_i].name, bad_settings[_i].value, &message), -EINVAL);
         ck_assert_pstr_eq(message, bad_settings[_i].message);
         ck_assert_mem_eq(&c, &before, sizeof(c));
+        config_deinit(&c);
+}
+END_TEST
+
+/* The order of the settings does not matter: only what came out is checked. */
+START_TEST(settings_that_do_not_fit_each_other_are_named)
+{
+        AUTO_FREE char *message = NULL;
+        struct config c;
+
+        ck_assert_int_eq(config_init(&c), 0);
+        ck_assert_int_eq(config_check(&c, &message), 0);
+        set(&c, "pool.threads", "65");
+        ck_assert_int_eq(config_check(&c, &message), -EINVAL);
+        ck_assert_pstr_eq(message, "pool.threads: given \"65\", allowed 0 to 64, which is pool.max_workers");
+        set(&c, "pool.max_workers", "65");
+        ck_assert_int_eq(config_check(&c, NULL), 0);
         config_deinit(&c);
 }
 END_TEST
@@ -864,6 +872,7 @@ main(void)
 
         c = tcase_create("set");
         tcase_add_loop_test(c, bad_setting_is_named_and_changes_nothing, 0, ARRAY_SIZE(bad_settings));
+        tcase_add_test(c, settings_that_do_not_fit_each_other_are_named);
         tcase_add_test(c, unknown_name_of_any_length_is_survived);
         suite_add_tcase(suite, c);
 

@@ -436,7 +436,7 @@ main(void)
         SRunner *sr = srunner_create(gil_suite());
         int failed;
 
-        srunner_run_all(sr, CK_NORMAL);
+        srunner_run_all(sr, CK_ENV);
         failed = srunner_ntests_failed(sr);
         srunner_free(sr);
         return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;

@@ -310,6 +310,9 @@ START_TEST(every_task_can_be_cancelled)
                 uint64_t result = 4242;
                 struct bench b;
 
+                /* Over before it could look. */
+                if (workloads[i] == workload_by_name("nop"))
+                        continue;
                 bench_open(&b, workloads[i]);
                 b.attention = CANCEL_BIT;
                 b.cancel_after = 1;
@@ -748,7 +751,7 @@ main(void)
         SRunner *sr = srunner_create(workloads_suite());
         int failed;
 
-        srunner_run_all(sr, CK_NORMAL);
+        srunner_run_all(sr, CK_ENV);
         failed = srunner_ntests_failed(sr);
         srunner_free(sr);
         return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
