@@ -99,8 +99,13 @@ ledger_geometry_init(struct ledger_geometry *g, uint64_t count, uint64_t chunk, 
                         if (lines <= max_lines)
                                 break;
                 }
-        } else {
-                add_tier(g, &lines, 0, count, chunk ? chunk : 1);
+        }
+        /* Few tasks, a size that was asked for, or tapering would make the first chunks longer than a line can count. */
+        if (g->n_tiers == 0 || g->chunk[0] > LEDGER_PROGRESS_MAX) {
+                memset(g, 0, sizeof(*g));
+                g->count = count;
+                lines = 0;
+                add_tier(g, &lines, 0, count, chunk ? chunk : div_up(count, max_lines));
         }
         return geometry_finish(g, lines, max_lines, ret_lines);
 }

@@ -10,6 +10,11 @@
 /* Users whose last turn is remembered; the one longest ago is forgotten first. */
 #define TURNS_MAX 1024
 
+struct turn {
+        uid_t uid;
+        uint64_t number;
+};
+
 const char *
 job_state_name(enum job_state state)
 {

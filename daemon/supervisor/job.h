@@ -64,17 +64,11 @@ struct job {
 
 TAILQ_HEAD(job_list, job);
 
-/* When a user last had a turn. */
-struct turn {
-        uid_t uid;
-        uint64_t number;
-};
-
 struct queue {
         struct job_list waiting; /* by time of arrival */
         struct job_list ended;   /* by time of their end */
         struct job *running;
-        struct turn *turns;
+        struct turn *turns; /* when each user last had one */
         size_t n_turns;
         uint64_t turn;
         uint64_t jobs_ended; /* ever */

@@ -9,6 +9,7 @@
 #include "concd/workload.h"
 #include "guards/gil.h"
 #include "segment/ledger.h"
+#include "segment/seat.h"
 #include "segment/segment.h"
 #include "segment/semaphores.h"
 
@@ -86,36 +87,5 @@ worker_relax(void)
 
 /* Measured cost of timing one task: two readings of the clock. Takes < 1 ms. */
 uint64_t worker_clock_overhead_ns(void);
-
-/* The word of a seat. */
-static inline uint64_t
-seat_pack(uint64_t run, enum seat_state state, uint32_t owner)
-{
-        return run << 24 | (uint64_t)state << 16 | owner;
-}
-
-static inline enum seat_state
-seat_state(uint64_t word)
-{
-        return (enum seat_state)((word >> 16) & 0xff);
-}
-
-static inline uint32_t
-seat_owner(uint64_t word)
-{
-        return word & 0xffff;
-}
-
-static inline uint64_t
-current_pack(uint64_t run, enum worker_kind kind, bool open)
-{
-        return run << 8 | (uint64_t)kind << 1 | (open ? CURRENT_OPEN : 0);
-}
-
-static inline uint64_t
-current_run(uint64_t current)
-{
-        return current >> 8;
-}
 
 #endif
