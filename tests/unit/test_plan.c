@@ -149,10 +149,9 @@ START_TEST(geometry_of_any_count_is_found_at_once)
                                 ck_assert_uint_ge(lines, MIN(v.count, (uint64_t)ledgers[i] / 3));
                                 if (v.count > UINT64_C(1000) * ledgers[i])
                                         ck_assert_uint_ge(lines, (uint64_t)ledgers[i] * 9 / 10);
-                                for (uint32_t line = 0; line < g.n_lines; line++) {
-                                        ck_assert_uint_eq(ledger_line_base(&g, line), done);
+                                /* An assertion a line would take longer than all the rest. */
+                                for (uint32_t line = 0; line < g.n_lines && ledger_line_base(&g, line) == done; line++)
                                         done += ledger_line_size(&g, line);
-                                }
                                 ck_assert_uint_eq(done, v.count);
                         }
                 }
