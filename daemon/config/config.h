@@ -42,7 +42,7 @@
           "lines of the task ledger, 64 bytes each") \
         X(jobs, max_restarts, max_restarts, COUNT, 0, 1000000000, "1000", LIVE, \
           "worker deaths within one run before it is ended as failed") \
-        X(jobs, deadline, deadline_ns, DURATION, 0, 31536000000000000, "0", LIVE, \
+        X(jobs, deadline, deadline_ns, DURATION, 0, 31536000000000000, "1h", LIVE, \
           "deadline of a job that names none, from its start; 0 is none") \
         X(jobs, queue, queue_limit, COUNT, 1, 100000, "64", LIVE, "jobs that may wait, of all users together") \
         X(jobs, queue_per_user, queue_per_user, COUNT, 1, 100000, "16", LIVE, "jobs that may wait, of one user") \

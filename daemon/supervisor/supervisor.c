@@ -25,6 +25,7 @@
 static const char *const private_settings[][2] = {
         { "daemon.idle_exit", "60s" },
         { "daemon.socket_mode", "0600" },
+        { "jobs.deadline", "0" }, /* whoever it serves blocks only himself */
 };
 
 /* ── configuration ── */
