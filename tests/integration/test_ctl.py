@@ -436,17 +436,17 @@ class Private(harness.Case):
     def ctl(self, *arguments):
         return concctl(*arguments, environment=self.environment)
 
-    def shm(self):
-        return {n for n in os.listdir("/dev/shm") if "concd.%d." % os.getuid() in n}
+    def shm(self, instance):
+        return {n for n in os.listdir("/dev/shm") if "concd.%d.%s" % (os.getuid(), instance) in n}
 
     def test_it_is_started_used_and_stopped(self):
-        before = self.shm()
         self.assertEqual(NO_DAEMON, self.ctl("status").code)
         self.assertEqual(NO_DAEMON, self.ctl("stop").code)
         self.assertEqual(DONE, self.ctl("run", "--count=20").code)
         status = self.ctl("status", "--json").json()
         self.assertEqual((True, self.runtime + "/concd/concd.sock"), (status["daemon"]["private"], status["daemon"]["socket"]))
-        pid = status["daemon"]["pid"]
+        pid, instance = status["daemon"]["pid"], status["daemon"]["instance"]
+        self.assertEqual(4, len(self.shm(instance)), "one segment, three semaphores")
         self.assertEqual(DONE, self.ctl("run", "--count=20", "--mode=thread").code)
         self.assertEqual(pid, self.ctl("status", "--json").json()["daemon"]["pid"], "the same one serves the next call")
         # As a daemon should: a session of its own, no folder in use, no descriptor of the caller's.
@@ -456,7 +456,7 @@ class Private(harness.Case):
         said = self.ctl("stop")
         self.assertEqual(DONE, said.code, said)
         self.assertFalse(harness.mentioning(self.runtime))
-        self.assertEqual(before, self.shm())
+        self.assertFalse(self.shm(instance))
 
     def test_its_folder_is_the_users_alone(self):
         self.assertEqual(DONE, self.ctl("run", "--count=5").code)

@@ -88,6 +88,19 @@ class Modes(Shared):
                     for mode in MODES}
             self.assertEqual(1, len(sums), (workload, sums))
 
+    def test_a_huge_count_is_accepted_and_cancelled(self):
+        client = self.daemon.connect()
+        client.send("Run", more=True, id=UNKNOWN_ID, workload="nop", count=10**15)
+        while not (client.receive()[0]["progress"] or {}).get("done"):
+            pass
+        self.daemon.call("Cancel", id=UNKNOWN_ID)
+        continues = True
+        while continues:
+            reply, continues = client.receive()
+        self.assertEqual(("cancelled", 10**15), (reply["state"], reply["result"]["count"]))
+        self.assertEqual(reply["result"]["done"], reply["result"]["verified"])
+        client.close()
+
     def test_calc_gains_from_processes_and_threads_but_not_under_the_interpreter_lock(self):
         if len(os.sched_getaffinity(0)) < 2:
             self.skipTest("one CPU")
@@ -157,18 +170,11 @@ class Options(Shared):
     def test_a_count_below_the_number_of_workers(self):
         self.whole(self.run_job(workload="nop", count=2, workers=8))
 
-    def test_a_huge_count_is_accepted_and_cancelled(self):
-        client = self.daemon.connect()
-        client.send("Run", more=True, id=UNKNOWN_ID, workload="nop", count=10**15)
-        while not (client.receive()[0]["progress"] or {}).get("done"):
-            pass
-        self.daemon.call("Cancel", id=UNKNOWN_ID)
-        continues = True
-        while continues:
-            reply, continues = client.receive()
-        self.assertEqual(("cancelled", 10**15), (reply["state"], reply["result"]["count"]))
-        self.assertEqual(reply["result"]["done"], reply["result"]["verified"])
-        client.close()
+    def test_a_count_that_the_ledger_cannot_hold_is_refused(self):
+        """A line counts to 2**40 - 1; a thousand of them do not reach 10**15."""
+        given, allowed = self.refused(self.daemon, "Run", "count", workload="nop", count=10**15)
+        self.assertEqual(str(10**15), given)
+        self.assertIn("1000 lines", allowed)
 
     def test_durations(self):
         for mode in MODES:
@@ -209,7 +215,7 @@ class Options(Shared):
         r = self.whole(self.run_job(workload="spin", params={"ns": "2e3"}, count=10))
         self.assertEqual({"ns": "2000"}, r["params"])
         # The task is the same length for who asks for more of it.
-        self.assertGreater(self.run_job(workload="spin", params={"ns": "5000000"}, count=4, mode="sequential")["wall_s"], 0.0199)
+        self.assertGreater(self.run_job(workload="spin", params={"ns": "5000000"}, count=4, mode="sequential")["wall_s"], 0.019)
 
     def test_a_given_id_is_kept(self):
         self.assertEqual("ab" * 16, self.run_job(id="ab" * 16, workload="nop", count=5)["id"])
@@ -217,7 +223,7 @@ class Options(Shared):
     def test_latency_of_long_tasks_is_of_each(self):
         latency = self.run_job(workload="spin", params={"ns": "1000000"}, count=50)["latency_ns"]
         self.assertEqual(("each", 1, 50, None), tuple(latency[k] for k in ("method", "every", "samples", "max_sampled")))
-        self.assertGreaterEqual(latency["p50"], 980_000)
+        self.assertGreaterEqual(latency["p50"], 950_000)
         ordered = [latency[k] for k in ("p50", "p90", "p99", "p99_9", "max")]
         self.assertEqual(sorted(ordered), ordered)
 
