@@ -156,10 +156,22 @@ take_activated(struct instance *i)
         return 0;
 }
 
-/* Makes room for a new socket; with lock A in hand one that is there belongs to nobody. */
-static int
-remove_old_socket(const char *path)
+/* Does anybody listen there? With lock A in hand it is nobody of this instance, but a daemon of another one may have been
+ * given the same path. */
+static bool
+is_alive(const struct sockaddr_un *address)
 {
+        AUTO_CLOSE int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+        return connect(fd, (const struct sockaddr *)address, sizeof(*address)) == 0 || errno == EAGAIN ||
+               errno == EPROTOTYPE;
+}
+
+/* Makes room for a new socket. */
+static int
+remove_old_socket(const struct sockaddr_un *address)
+{
+        const char *path = address->sun_path;
         struct stat st;
 
         if (lstat(path, &st) < 0)
@@ -168,11 +180,16 @@ remove_old_socket(const char *path)
                 log_error("%s exists and is not a socket", path);
                 return -EEXIST;
         }
+        if (is_alive(address)) {
+                log_error("another process listens on %s", path);
+                return -EADDRINUSE;
+        }
         return unlink(path) < 0 ? -errno : 0;
 }
 
+/* *ret_bound: the socket file is ours from here on, whatever is returned. */
 static int
-bind_socket(int fd, const char *path, unsigned mode)
+bind_socket(int fd, const char *path, unsigned mode, bool *ret_bound)
 {
         struct sockaddr_un address = { .sun_family = AF_UNIX };
         mode_t mask;
@@ -183,13 +200,14 @@ bind_socket(int fd, const char *path, unsigned mode)
                 return -ENAMETOOLONG;
         }
         strcpy(address.sun_path, path);
-        r = remove_old_socket(path);
+        r = remove_old_socket(&address);
         if (r < 0)
                 return r;
         /* Closed to all until the mode is set. */
         mask = umask(0777);
         r = bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0 ? -errno : 0;
         umask(mask);
+        *ret_bound = r == 0;
         if (r == 0 && listen(fd, LISTEN_BACKLOG) < 0)
                 r = -errno;
         if (r == 0 && chmod(path, mode) < 0)
@@ -209,7 +227,7 @@ instance_listen(struct instance *i, unsigned mode)
         i->listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
         if (i->listener < 0)
                 return -errno;
-        return bind_socket(i->listener, i->socket, mode);
+        return bind_socket(i->listener, i->socket, mode, &i->bound);
 }
 
 void
@@ -217,9 +235,8 @@ instance_deinit(struct instance *i)
 {
         struct stat st;
 
-        /* Without lock A the socket is somebody else's. */
-        if (i->lock >= 0 && i->herd >= 0 && !i->activated && i->socket && lstat(i->socket, &st) == 0 &&
-            S_ISSOCK(st.st_mode) && st.st_uid == i->uid)
+        /* One that we did not bind is somebody else's; so is what somebody has put in its place. */
+        if (i->bound && lstat(i->socket, &st) == 0 && S_ISSOCK(st.st_mode) && st.st_uid == i->uid)
                 unlink(i->socket);
         if (i->listener >= 0)
                 close(i->listener);

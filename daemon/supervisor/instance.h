@@ -21,6 +21,7 @@ struct instance {
         int lock, herd;
         int listener;    /* handed over by whoever takes it: set to -1 */
         bool activated;  /* the listener came from the service manager, who owns its path */
+        bool bound;      /* the socket file is ours, to be removed at the end */
 };
 
 /* Positive results. */
@@ -34,8 +35,8 @@ enum instance_error {
  * instance_deinit() in every case. */
 int instance_init(struct instance *i, const char *name, const char *socket);
 
-/* Takes the service manager's socket, or binds its own: a socket that is there is a dead daemon's and is replaced, anything
- * else is an error. 0 or -errno, logged. */
+/* Takes the service manager's socket, or binds its own: a socket on which nobody listens is a dead daemon's and is
+ * replaced, anything else is an error. 0 or -errno, logged. */
 int instance_listen(struct instance *i, unsigned mode);
 
 /* Removes the socket (if it is ours) and gives the locks back. */
