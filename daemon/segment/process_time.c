@@ -20,8 +20,11 @@ process_start_time(pid_t pid)
         if (n <= 0)
                 return 0;
         buf[n] = 0;
-        /* Field 22, counted from behind the command's name, which may contain anything. */
+        /* Field 22, counted from behind the command's name, which may contain anything. Field 3 is the state: a zombie
+         * is dead, and under a first process that reaps nobody it stays. */
         p = strrchr(buf, ')');
+        if (p && (strncmp(p, ") Z", 3) == 0 || strncmp(p, ") X", 3) == 0))
+                return 0;
         for (int field = 2; p && field < 22; field++)
                 p = strchr(p + 1, ' ');
         return p && sscanf(p, "%llu", &start) == 1 ? start : 0;

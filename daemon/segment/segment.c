@@ -15,6 +15,7 @@
 #define SHM_DIR "/dev/shm"
 
 struct plan {
+        uint64_t max_workers, ledger_chunks;
         uint64_t run, record, slots, seats, ledger, size;
 };
 
@@ -27,7 +28,7 @@ align_up(uint64_t n)
 static struct plan
 plan_layout(uint32_t max_workers, uint32_t ledger_chunks)
 {
-        struct plan p;
+        struct plan p = { .max_workers = max_workers, .ledger_chunks = ledger_chunks };
 
         p.run = align_up(sizeof(struct segment_header));
         p.record = align_up(p.run + sizeof(struct run));
@@ -45,8 +46,8 @@ layout_hash(const struct plan *p)
         const uint64_t facts[] = {
                 SEGMENT_LAYOUT_VERSION, sizeof(struct segment_header), sizeof(struct run), sizeof(struct record),
                 sizeof(struct slot), sizeof(struct seat), sizeof(struct ledger_line), sizeof(struct run_spec),
-                LOCK_AREA_BYTES, sizeof(struct histogram), HISTOGRAM_BUCKETS, CONCD_PARAMS_MAX, p->run, p->record,
-                p->slots, p->seats, p->ledger, p->size,
+                LOCK_AREA_BYTES, sizeof(struct histogram), HISTOGRAM_BUCKETS, CONCD_PARAMS_MAX, p->max_workers,
+                p->ledger_chunks, p->run, p->record, p->slots, p->seats, p->ledger, p->size,
         };
         const unsigned char *bytes = (const unsigned char *)facts;
         uint64_t hash = UINT64_C(0xcbf29ce484222325);
@@ -166,6 +167,15 @@ segment_unlink(const struct segment *s)
                 log_warning("cannot remove shared memory %s: %s", s->name, strerror(errno));
 }
 
+/* Do the parts lie where a segment of this size has them? Everything is found by these figures, so none is believed. */
+static bool
+fits_plan(const struct segment_header *h, const struct plan *p)
+{
+        return h->size == p->size && h->layout_hash == layout_hash(p) && h->n_slots == 1 + 2 * h->max_workers &&
+               h->off_run == p->run && h->off_record == p->record && h->off_slots == p->slots &&
+               h->off_seats == p->seats && h->off_ledger == p->ledger;
+}
+
 /* Maps a segment that somebody left, for reading, if it is one of ours of this layout and boot. */
 static const struct segment_header *
 map_stale(const char *name)
@@ -183,9 +193,8 @@ map_stale(const char *name)
                 return NULL;
         read_boot_id(boot_id, sizeof(boot_id));
         p = plan_layout(h->max_workers, h->ledger_chunks);
-        if (h->magic == SEGMENT_MAGIC && h->layout_version == SEGMENT_LAYOUT_VERSION && h->size == p.size &&
-            (uint64_t)st.st_size == p.size && h->layout_hash == layout_hash(&p) &&
-            strncmp(h->boot_id, boot_id, sizeof(boot_id)) == 0 &&
+        if (h->magic == SEGMENT_MAGIC && h->layout_version == SEGMENT_LAYOUT_VERSION && fits_plan(h, &p) &&
+            (uint64_t)st.st_size == p.size && strncmp(h->boot_id, boot_id, sizeof(boot_id)) == 0 &&
             atomic_load_explicit(&h->ready, memory_order_acquire) == 1)
                 return h;
         munmap((void *)h, (size_t)st.st_size);
