@@ -160,7 +160,7 @@ class Spawn(Shared):
 
 
 class Options(Shared):
-    settings = ("jobs.ledger_chunks=1000",)
+    settings = ("jobs.ledger_chunks=900",)
 
     def test_counts(self):
         for count in (1, 2, 3, 63, 64, 65, 999, 100_003):
@@ -171,10 +171,10 @@ class Options(Shared):
         self.whole(self.run_job(workload="nop", count=2, workers=8))
 
     def test_a_count_that_the_ledger_cannot_hold_is_refused(self):
-        """A line counts to 2**40 - 1; a thousand of them do not reach 10**15."""
+        """A line counts to 2**40 - 1; nine hundred of them do not reach 10**15."""
         given, allowed = self.refused(self.daemon, "Run", "count", workload="nop", count=10**15)
         self.assertEqual(str(10**15), given)
-        self.assertIn("1000 lines", allowed)
+        self.assertIn("900 lines", allowed)
 
     def test_durations(self):
         for mode in MODES:
@@ -201,7 +201,7 @@ class Options(Shared):
     def test_a_chunk_that_needs_too_many_lines_is_refused_with_the_figure(self):
         given, allowed = self.refused(self.daemon, "Run", "chunk", workload="nop", count=10**6, chunk=10)
         self.assertEqual("10", given)
-        self.assertIn("1000", allowed)
+        self.assertIn("900", allowed)
 
     def test_cpus(self):
         cpus = sorted(os.sched_getaffinity(0))
