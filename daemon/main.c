@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 #include "options.h"
 #include "shared/log.h"
+#include "supervisor/settings.h"
 #include "supervisor/supervisor.h"
 
 #include <sysexits.h>
 
 static int
-run(const struct supervisor_options *options)
+run(const struct settings_options *options)
 {
         struct supervisor *s = NULL;
         int r = supervisor_new(options, &s);
@@ -22,12 +23,12 @@ run(const struct supervisor_options *options)
 }
 
 static int
-check_config(const struct supervisor_options *options)
+check_config(const struct settings_options *options)
 {
         AUTO_FREE char *path = NULL;
         struct config config;
 
-        if (supervisor_load_config(options, &config, &path) != 0)
+        if (settings_load(options, &config, &path) != 0)
                 return EX_CONFIG;
         config_deinit(&config);
         printf("%s: correct\n", path ? path : "defaults");
@@ -43,9 +44,9 @@ main(int argc, char **argv)
         log_init("concd", LOG_LEVEL_INFO);
         options_parse(argc, argv, &options);
         if (options.action == OPTIONS_RUN)
-                status = run(&options.supervisor);
+                status = run(&options.settings);
         else if (options.action == OPTIONS_CHECK_CONFIG)
-                status = check_config(&options.supervisor);
+                status = check_config(&options.settings);
         else if (options.action == OPTIONS_PRINT_CONFIG)
                 status = config_print(stdout) == 0 ? EX_OK : EX_SOFTWARE;
         else if (options.action == OPTIONS_ERROR)

@@ -41,19 +41,19 @@ apply(struct options *o, int option, size_t *n_settings)
 {
         switch (option) {
         case OPT_CONFIG:
-                o->supervisor.config_path = optarg;
+                o->settings.config_path = optarg;
                 return OPTIONS_RUN;
         case OPT_SET:
-                o->supervisor.settings[(*n_settings)++] = optarg;
+                o->settings.settings[(*n_settings)++] = optarg;
                 return OPTIONS_RUN;
         case OPT_INSTANCE:
-                o->supervisor.instance = optarg;
+                o->settings.instance = optarg;
                 return OPTIONS_RUN;
         case OPT_SOCKET:
-                o->supervisor.socket = optarg;
+                o->settings.socket = optarg;
                 return OPTIONS_RUN;
         case OPT_PRIVATE:
-                o->supervisor.private_daemon = true;
+                o->settings.private_daemon = true;
                 return OPTIONS_RUN;
         case OPT_CHECK:
                 return OPTIONS_CHECK_CONFIG;
@@ -80,8 +80,8 @@ options_parse(int argc, char **argv, struct options *ret)
         for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
                 table[i] = rows[i].option;
         *ret = (struct options){ .action = OPTIONS_RUN };
-        ret->supervisor.settings = calloc((size_t)argc + 1, sizeof(char *));
-        if (!ret->supervisor.settings) {
+        ret->settings.settings = calloc((size_t)argc + 1, sizeof(char *));
+        if (!ret->settings.settings) {
                 ret->action = OPTIONS_ERROR;
                 return;
         }
@@ -96,7 +96,7 @@ options_parse(int argc, char **argv, struct options *ret)
         if (optind < argc) {
                 fprintf(stderr, "concd: given \"%s\", allowed options only: see concd --help\n", argv[optind]);
                 ret->action = OPTIONS_ERROR;
-        } else if (ret->supervisor.private_daemon && !ret->supervisor.socket) {
+        } else if (ret->settings.private_daemon && !ret->settings.socket) {
                 fprintf(stderr, "concd: --private needs --socket=PATH\n");
                 ret->action = OPTIONS_ERROR;
         }
@@ -105,5 +105,5 @@ options_parse(int argc, char **argv, struct options *ret)
 void
 options_deinit(struct options *o)
 {
-        free(o->supervisor.settings);
+        free(o->settings.settings);
 }

@@ -3,7 +3,7 @@
 #ifndef CONCD_OPTIONS_H
 #define CONCD_OPTIONS_H
 
-#include "supervisor/supervisor.h"
+#include "supervisor/settings.h"
 
 enum options_action {
         OPTIONS_RUN,
@@ -15,7 +15,7 @@ enum options_action {
 
 struct options {
         enum options_action action;
-        struct supervisor_options supervisor;
+        struct settings_options settings;
 };
 
 /* Parses argv, which must outlive *ret. */

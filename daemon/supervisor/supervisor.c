@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "supervisor/supervisor.h"
 
-#include "build-config.h"
 #include "segment/segment.h"
 #include "shared/clock.h"
 #include "shared/log.h"
@@ -15,114 +14,11 @@
 #include <sys/eventfd.h>
 #include <sys/stat.h>
 
-#define DEFAULT_CONFIG CONCD_SYSCONFDIR "/concd.conf"
-
 /* After the last job ended, how long a leaving daemon waits for clients to read what they were sent. */
 #define LEAVE_PATIENCE_MS 1000
 #define LEAVE_POLL_MS 5
 
-/* What a private daemon has for defaults of its own. */
-static const char *const private_settings[][2] = {
-        { "daemon.idle_exit", "60s" },
-        { "daemon.socket_mode", "0600" },
-        { "jobs.deadline", "0" }, /* whoever it serves blocks only himself */
-};
-
 /* ── configuration ── */
-
-static int
-apply_setting(struct config *c, const char *setting)
-{
-        AUTO_FREE char *name = strdup(setting), *message = NULL;
-        char *equals = name ? strchr(name, '=') : NULL;
-
-        if (!equals) {
-                log_error("--set: given \"%s\", allowed section.key=value", setting);
-                return SUPERVISOR_E_CONFIG;
-        }
-        *equals = 0;
-        if (config_set(c, name, equals + 1, &message) == 0)
-                return 0;
-        log_error("--set: %s", message ? message : "out of memory");
-        return SUPERVISOR_E_CONFIG;
-}
-
-static int
-apply_one(struct config *c, const char *name, const char *value)
-{
-        AUTO_FREE char *message = NULL;
-
-        if (config_set(c, name, value, &message) == 0)
-                return 0;
-        log_error("%s", message ? message : "out of memory");
-        return SUPERVISOR_E_CONFIG;
-}
-
-static int
-apply_private(const struct supervisor_options *o, struct config *c)
-{
-        char name[36];
-        int r = 0;
-
-        for (size_t i = 0; i < ARRAY_SIZE(private_settings) && r == 0; i++)
-                r = apply_one(c, private_settings[i][0], private_settings[i][1]);
-        if (r == 0 && o->socket) {
-                instance_private_name(name, sizeof(name), o->socket);
-                r = apply_one(c, "daemon.instance", name);
-        }
-        return r;
-}
-
-/* The file of the options; else the default file, but for a private daemon, if it exists. */
-static const char *
-config_file(const struct supervisor_options *o)
-{
-        if (o->config_path)
-                return o->config_path;
-        return !o->private_daemon && access(DEFAULT_CONFIG, F_OK) == 0 ? DEFAULT_CONFIG : NULL;
-}
-
-static int
-load_over_defaults(const struct supervisor_options *o, struct config *c, const char *path)
-{
-        AUTO_FREE char *message = NULL;
-        int r = o->private_daemon ? apply_private(o, c) : 0;
-
-        if (r == 0 && path && config_load(c, path, &message) < 0) {
-                log_error("%s", message ? message : "out of memory");
-                r = SUPERVISOR_E_CONFIG;
-        }
-        for (const char **set = o->settings; r == 0 && set && *set; set++)
-                r = apply_setting(c, *set);
-        if (r == 0 && o->instance)
-                r = apply_one(c, "daemon.instance", o->instance);
-        if (r == 0 && o->socket)
-                r = apply_one(c, "daemon.socket", o->socket);
-        if (r == 0 && config_check(c, &message) < 0) {
-                log_error("%s", message ? message : "out of memory");
-                r = SUPERVISOR_E_CONFIG;
-        }
-        return r;
-}
-
-int
-supervisor_load_config(const struct supervisor_options *options, struct config *ret, char **ret_path)
-{
-        const char *path = config_file(options);
-        struct config c;
-        int r;
-
-        if (config_init(&c) < 0)
-                return -ENOMEM;
-        r = load_over_defaults(options, &c, path);
-        if (r != 0) {
-                config_deinit(&c);
-                return r;
-        }
-        *ret = c;
-        *ret_path = path ? strdup(path) : NULL;
-        return 0;
-}
 
 static void
 apply_live_config(struct supervisor *s)
@@ -516,7 +412,7 @@ start(struct supervisor *s)
 }
 
 int
-supervisor_new(const struct supervisor_options *options, struct supervisor **ret)
+supervisor_new(const struct settings_options *options, struct supervisor **ret)
 {
         struct supervisor *s = calloc(1, sizeof(*s));
         int r;
@@ -528,7 +424,9 @@ supervisor_new(const struct supervisor_options *options, struct supervisor **ret
         s->instance = (struct instance){ .lock = -1, .herd = -1, .listener = -1 };
         s->setup.doorbell = s->setup.herd_lock = s->setup.host_control = -1;
         queue_init(&s->queue);
-        r = supervisor_load_config(options, &s->config, &s->config_path);
+        r = settings_load(options, &s->config, &s->config_path);
+        if (r == SETTINGS_E_INVALID)
+                r = SUPERVISOR_E_CONFIG;
         if (r == 0) {
                 log_set_level(s->config.log_level);
                 r = start(s);

@@ -13,6 +13,7 @@
 #include "supervisor/instance.h"
 #include "supervisor/job.h"
 #include "supervisor/runner.h"
+#include "supervisor/settings.h"
 #include "worker/worker.h"
 
 #include <event2/event.h>
@@ -40,14 +41,6 @@ struct supervisor {
         bool leaving;            /* SIGTERM or Stop came */
 };
 
-/* What the command line says. */
-struct supervisor_options {
-        const char *config_path; /* NULL: the default file, if there is one */
-        const char *instance, *socket;
-        bool private_daemon;
-        const char **settings;   /* "section.key=value", ended by NULL */
-};
-
 /* Positive results of supervisor_new(). */
 enum supervisor_error {
         SUPERVISOR_OK = 0,
@@ -55,12 +48,9 @@ enum supervisor_error {
         SUPERVISOR_E_RUNNING, /* another daemon has the instance */
 };
 
-/* Loads the configuration of the options over the defaults. 0 or SUPERVISOR_E_CONFIG, logged; *ret_path (malloc'ed) is the file that was read, or NULL. */
-int supervisor_load_config(const struct supervisor_options *options, struct config *ret, char **ret_path);
-
 /* Takes the instance, makes segment and semaphores, forks the pool and listens. 0, a positive result or -errno, all
  * logged; then nothing is left behind. */
-int supervisor_new(const struct supervisor_options *options, struct supervisor **ret);
+int supervisor_new(const struct settings_options *options, struct supervisor **ret);
 
 /* Runs until it is told to leave. 0 or -errno. */
 int supervisor_run(struct supervisor *s);
