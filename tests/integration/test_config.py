@@ -1,3 +1,4 @@
+#!/usr/bin/python3
 # SPDX-License-Identifier: MIT
 """The configuration file, --set, --check-config, SIGHUP; and the other words of concd's command line."""
 import os

@@ -1,3 +1,4 @@
+#!/usr/bin/python3
 # SPDX-License-Identifier: MIT
 """The daemon's own life and death, and that of its workers: nothing is counted twice, lost, or left behind."""
 import os

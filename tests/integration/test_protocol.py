@@ -1,3 +1,4 @@
+#!/usr/bin/python3
 # SPDX-License-Identifier: MIT
 """The control protocol as a peer sees it that nobody of this project wrote: good, bad and hostile."""
 import json

@@ -1,3 +1,4 @@
+#!/usr/bin/python3
 # SPDX-License-Identifier: MIT
 """Run: every mode, option and limit of it, and every way in which tasks and jobs can end."""
 import errno

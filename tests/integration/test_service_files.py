@@ -1,3 +1,4 @@
+#!/usr/bin/python3
 # SPDX-License-Identifier: MIT
 """What stands in the file system while a daemon runs, read from outside, and what Status says about it."""
 import os

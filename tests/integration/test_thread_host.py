@@ -1,3 +1,4 @@
+#!/usr/bin/python3
 # SPDX-License-Identifier: MIT
 """Short jobs on the thread workers, in every way they can run and end: what the thread sanitizer is to watch."""
 import os
