@@ -52,7 +52,6 @@ void
 sampler_record(struct sampler *s, struct seat *seat, uint64_t ns)
 {
         ns = ns > s->overhead_ns ? ns - s->overhead_ns : 0;
-        histogram_add(&seat->latency, ns);
         if (s->probes < PROBES) {
                 s->probe_ns += ns;
                 if (++s->probes == PROBES)
@@ -60,6 +59,8 @@ sampler_record(struct sampler *s, struct seat *seat, uint64_t ns)
         } else if (s->every > 1 && s->sampled < PROBES && ++s->sampled == PROBES) {
                 histogram_reset(&seat->latency);
         }
+        /* After the reset: a run that ends here still has a sample. */
+        histogram_add(&seat->latency, ns);
         seat->sample_every = (uint32_t)s->every;
         s->countdown = s->every == 1 ? 1 : 1 + next_random(&s->random) % (2 * s->every - 1);
 }
