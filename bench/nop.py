@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: MIT
+"""What concd itself costs a task: nop at the default chunk, in process and thread mode, and 10^9 of them in constant
+memory."""
+import statistics
+import time
+
+import measure
+from measure import harness
+
+COUNT = 100_000_000
+MANY = 1_000_000_000
+BOUND_NS = 5.0
+BOUND_APART = 0.03
+BOUND_GROWTH = 256 * 1024
+KIB = 1024
+
+
+def cpu_ns(result):
+    return (result["user_s"] + result["system_s"]) * 1e9 / result["done"]
+
+
+def many_in_constant_memory(daemon, mode):
+    """10^9 tasks while another client looks at the memory: (before, greatest during, after, result), in bytes of PSS."""
+    def pss():
+        return daemon.call("Status")["memory"]["pss_bytes"]
+
+    daemon.run(workload="nop", mode=mode, count=MANY // 100)  # touches every line of the ledger
+    before, during = pss(), []
+    client = daemon.connect()
+    client.send("Run", more=True, workload="nop", mode=mode, count=MANY)
+    job = client.receive()[0]["id"]
+    while not ended(daemon, job):
+        during.append(pss())
+        time.sleep(0.1)
+    continues = True
+    while continues:
+        reply, continues = client.receive()
+    return before, max(during), pss(), reply["result"]
+
+
+def ended(daemon, job):
+    return next(j for j in daemon.call("Jobs")["jobs"] if j["id"] == job)["state"] not in ("queued", "running")
+
+
+def main():
+    with harness.Daemon(defaults=False) as daemon:
+        measure.skip_unless_optimised(daemon)
+        rounds = measure.Rounds({mode: lambda mode=mode: daemon.run(workload="nop", mode=mode, count=COUNT)
+                                 for mode in ("process", "thread")}, wanted=15, limit=40)
+        memory = {mode: many_in_constant_memory(daemon, mode) for mode in ("process", "thread")}
+    table = measure.Table("nop × %d, default chunk" % COUNT)
+    costs = {mode: [cpu_ns(r) for r in results] for mode, results in rounds.samples.items()}
+    for mode, ns in costs.items():
+        median = statistics.median(ns)
+        table.add("%s: CPU a task" % mode, "≤ %g ns" % BOUND_NS, "%.2f ns (%.2f … %.2f)" % (median, min(ns), max(ns)),
+                  median <= BOUND_NS)
+    ratio, low, high = measure.ratio_of_medians(costs["process"], costs["thread"])
+    table.add("process ÷ thread", "1 ± %.2f" % BOUND_APART, "%.3f (%.3f … %.3f)" % (ratio, low, high),
+              abs(ratio - 1) <= BOUND_APART)
+    for mode, (before, during, after, result) in memory.items():
+        growth = max(during, after) - before
+        table.add("%s: PSS of 10^9 tasks" % mode, "+ %d KiB" % (BOUND_GROWTH / KIB),
+                  "%d, %d, %d KiB before, during, after" % (before / KIB, during / KIB, after / KIB),
+                  growth <= BOUND_GROWTH and result["verified"] == MANY)
+    table.note(rounds.note())
+    table.finish()
+
+
+if __name__ == "__main__":
+    main()
