@@ -10,7 +10,6 @@
 
 #include <string.h>
 
-#define HOURS(n) ((uint64_t)(n)*3600 * NS_PER_S)
 
 extern const struct command command_run;
 
@@ -31,8 +30,8 @@ static const struct option_spec options[] = {
         {.name = "duration",
          .value = "TIME",
          .type = OPTION_DURATION,
-         .min = NS_PER_MS,
-         .max = HOURS(1000),
+         .min = DURATION_MIN_NS,
+         .max = DURATION_MAX_NS,
          .field = "duration_ns",
          .help = "instead of a count: as many tasks as can be done in this time (5s, 200ms)"},
         {.name = "workload",
@@ -79,15 +78,15 @@ static const struct option_spec options[] = {
         {.name = "timeout",
          .value = "TIME",
          .type = OPTION_DURATION,
-         .min = NS_PER_US,
-         .max = HOURS(1000),
+         .min = DURATION_MIN_NS,
+         .max = DURATION_MAX_NS,
          .field = "timeout_ns",
          .help = "a task that takes longer is given up, its worker killed and replaced"},
         {.name = "deadline",
          .value = "TIME",
          .type = OPTION_DURATION,
-         .min = NS_PER_MS,
-         .max = HOURS(1000),
+         .min = DURATION_MIN_NS,
+         .max = DURATION_MAX_NS,
          .field = "deadline_ns",
          .help = "end the whole job after this time"},
         {.name = "detach",

@@ -16,6 +16,10 @@
 /* The most tasks a run can have: 10^15. */
 #define COUNT_MAX UINT64_C(1000000000000000)
 
+/* The durations that a request can name, in nanoseconds: 1 ms to 1000 h. */
+#define DURATION_MIN_NS UINT64_C(1000000)
+#define DURATION_MAX_NS UINT64_C(3600000000000000)
+
 /* Room for every text that the formatting functions write, with its NUL. */
 #define QUANTITY_TEXT_MAX 32
 

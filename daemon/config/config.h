@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The configuration of the daemon: one table of keys (config.c), from which parsing, checking, the printed
+ * The configuration of the daemon: one table of keys (CONFIG_KEYS), from which parsing, checking, the printed
  * default file and the documentation derive. The only user of inih.
  *
  * The file: [section], key = value, comments on lines of their own with # or ;. No continuation lines; blanks
@@ -84,11 +84,12 @@ void config_deinit(struct config *c);
  * Keys that limit each other (pool.threads is at most pool.max_workers) are checked after the last line. */
 int config_load(struct config *c, const char *path, char **ret_message);
 
-/* Sets one value, "section.key" = value, as --set does. Errors as config_load(), without file and line. Keys that limit
- * each other are checked here too, so of two settings the one that makes room comes first. */
+/* Sets one value, "section.key" = value, as --set does. Errors as config_load(), without file and line. Whether keys fit
+ * each other is config_check()'s, so that the order of settings does not matter. */
 int config_set(struct config *c, const char *name, const char *value, char **ret_message);
 
-/* Do the keys fit each other, whatever the order in which they were set (config_load() checks its file)? 0, or -EINVAL with *ret_message. */
+/* Do the keys fit each other, however they were set? config_load() checks its own file. 0; or -EINVAL with
+ * *ret_message as config_set(). */
 int config_check(const struct config *c, char **ret_message);
 
 /* Takes the LIVE keys of `from`, which stays the caller's. 0; or -ENOMEM, and c is as before. *ret_ignored is NULL, or

@@ -69,9 +69,14 @@ variant_summary(const struct variant *v)
                 snprintf(amount, sizeof(amount), "for %s",
                          quantity_format_duration_exact(buf, sizeof(buf), v->duration_ns));
         }
+        if (v->spawn == SPAWN_AT_ONCE) {
+                if (asprintf(&s, "%s %s · %s, all at once", workloads[v->workload]->name, amount,
+                             modes[v->mode].name) < 0)
+                        return NULL;
+                return s;
+        }
         if (asprintf(&s, "%s %s · %s%s · %u worker%s", workloads[v->workload]->name, amount, modes[v->mode].name,
-                     v->spawn == SPAWN_POOL ? "" : v->spawn == SPAWN_PER_TASK ? ", one per task" : ", all at once",
-                     v->workers, v->workers == 1 ? "" : "s") < 0)
+                     v->spawn == SPAWN_POOL ? "" : ", one per task", v->workers, v->workers == 1 ? "" : "s") < 0)
                 return NULL;
         return s;
 }

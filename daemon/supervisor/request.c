@@ -12,8 +12,6 @@
 #include <string.h>
 
 #define COUNT_DEFAULT 1000
-#define DURATION_MIN_NS NS_PER_MS
-#define DURATION_MAX_NS (UINT64_C(31536000) * NS_PER_S) /* a year */
 
 void
 bad_value_deinit(struct bad_value *bad)

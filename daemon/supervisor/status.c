@@ -179,7 +179,7 @@ describe_daemon(const struct supervisor *s)
         return json_pack("{s:s, s:i, s:I, s:s, s:I, s:b, s:s, s:f, s:s, s:s?, s:I, s:I, s:I, s:I, s:I}", "version",
                          CONCD_VERSION, "pid", (int)getpid(), "uid", (json_int_t)s->instance.uid, "instance",
                          s->instance.name, "generation", (json_int_t)s->semaphores.generation, "private",
-                         s->private_daemon, "state", s->leaving ? "stopping" : "running", "uptime_s",
+                         s->options.private_daemon, "state", s->leaving ? "stopping" : "running", "uptime_s",
                          (double)(clock_now_ns() - s->started_ns) / (double)NS_PER_S, "socket", s->config.socket,
                          "config", s->config_path, "clients", (json_int_t)service_clients(s->service), "queue",
                          (json_int_t)queue_length(&s->queue), "queue_limit", (json_int_t)s->config.queue_limit,

@@ -35,27 +35,23 @@ apply_live_config(struct supervisor *s)
         service_set_limits(s->service, &limits);
 }
 
-/* SIGHUP. A file that is wrong changes nothing. */
+/* SIGHUP: reads again what was read at the start. A file that is wrong changes nothing. */
 static void
 reload(struct supervisor *s)
 {
-        AUTO_FREE char *message = NULL, *ignored = NULL;
+        AUTO_FREE char *path = NULL, *ignored = NULL;
         struct config fresh;
 
-        if (!s->config_path) {
-                log_info("nothing to reload: no configuration file was read");
-                return;
-        }
         notify_reloading();
-        if (config_init(&fresh) == 0) {
-                if (config_load(&fresh, s->config_path, &message) < 0) {
-                        log_error("%s; the configuration stays as it was", message ? message : "out of memory");
-                } else if (config_reload(&s->config, &fresh, &ignored) == 0) {
+        if (settings_load(&s->options, &fresh, &path) != 0) {
+                log_error("the configuration stays as it was");
+        } else {
+                if (config_reload(&s->config, &fresh, &ignored) == 0) {
                         apply_live_config(s);
-                        log_info("%s reloaded", s->config_path);
-                        if (ignored)
-                                log_warning("these keys change only at the next start: %s", ignored);
+                        log_info("%s reloaded", path ? path : "no file, so the defaults");
                 }
+                if (ignored)
+                        log_warning("these keys change only at the next start: %s", ignored);
                 config_deinit(&fresh);
         }
         notify_ready();
@@ -420,7 +416,7 @@ supervisor_new(const struct settings_options *options, struct supervisor **ret)
         if (!s)
                 return -ENOMEM;
         s->started_ns = clock_now_ns();
-        s->private_daemon = options->private_daemon;
+        s->options = *options;
         s->instance = (struct instance){ .lock = -1, .herd = -1, .listener = -1 };
         s->setup.doorbell = s->setup.herd_lock = s->setup.host_control = -1;
         queue_init(&s->queue);

@@ -22,7 +22,7 @@
 struct supervisor {
         struct config config;
         char *config_path;       /* NULL: none was read */
-        bool private_daemon;
+        struct settings_options options; /* for SIGHUP; what it points to is main's */
         struct instance instance;
         struct worker_setup setup;
         struct semaphores semaphores;
@@ -48,7 +48,7 @@ enum supervisor_error {
         SUPERVISOR_E_RUNNING, /* another daemon has the instance */
 };
 
-/* Takes the instance, makes segment and semaphores, forks the pool and listens. 0, a positive result or -errno, all
+/* The options' strings must outlive the supervisor. Takes the instance, makes segment and semaphores, forks the pool and listens. 0, a positive result or -errno, all
  * logged; then nothing is left behind. */
 int supervisor_new(const struct settings_options *options, struct supervisor **ret);
 

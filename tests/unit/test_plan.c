@@ -174,7 +174,7 @@ static const struct {
         {{.workload = CALC, .mode = 1, .workers = 2, .count = 10, .spawn = SPAWN_PER_TASK},
          "calc × 10 · process, one per task · 2 workers"},
         {{.workload = CALC, .mode = 2, .workers = 1, .count = 10, .spawn = SPAWN_AT_ONCE},
-         "calc × 10 · thread, all at once · 1 worker"},
+         "calc × 10 · thread, all at once"},
 };
 
 START_TEST(variants_are_said_in_words)
