@@ -6,7 +6,8 @@
  * present task has killed its worker, and how many of its tasks are done. All sums exist twice; those that belong
  * to progress p stand at index p & 1. A worker that finished task p writes the sums for p + 1 beside those for p, which nobody can
  * see yet, and then stores the word with progress p + 1 and release order: the commit. Killed
- * before it, the task counts for nothing and is executed again; killed after it, it counts once. No counter exists beside the
+ * before it, the task counts for nothing and is executed again; killed after it, it counts once. Sums that rarely change
+ * are made equal in both places (ledger_level()), so that a task that did not fail need not write them. No counter exists beside the
  * lines, so there is nothing that could count twice: done is the sum of all progress.
  *
  * Claiming is one CAS from "no owner" to oneself (acquire, so that the sums of the owner before are seen); giving

@@ -113,6 +113,27 @@ ledger_commit(struct ledger_line *line, uint64_t owner, uint64_t size, struct le
         atomic_store_explicit(&line->word, p == size ? p : owner | p, memory_order_release);
 }
 
+/* Brings both copies of what rarely changes up to date: `sum` is what is committed. Afterwards ledger_commit_success()
+ * may be used until the next ledger_commit(). Only the owner. */
+static inline void
+ledger_level(struct ledger_line *line, const struct ledger_sum *sum)
+{
+        uint64_t next = (sum->done + 1) & 1;
+
+        __atomic_store_n(&line->failed[next], sum->failed, __ATOMIC_RELEASE);
+        __atomic_store_n(&line->wrong[next], sum->wrong, __ATOMIC_RELEASE);
+}
+
+/* ledger_commit() of a task that did not fail and is not the line's last one: `failed` and `wrong` stand there already. */
+static inline void
+ledger_commit_success(struct ledger_line *line, uint64_t owner, struct ledger_sum *sum)
+{
+        uint64_t p = ++sum->done;
+
+        __atomic_store_n(&line->acc[p & 1], sum->acc, __ATOMIC_RELEASE);
+        atomic_store_explicit(&line->word, owner | p, memory_order_release);
+}
+
 /* Adds up all lines; while workers run, each line is of one instant, but not all of the same. */
 void ledger_sum(const struct ledger_line *lines, const struct ledger_geometry *g, struct ledger_sum *ret);
 

@@ -14,9 +14,11 @@
 #include "worker/at_once.h"
 
 #include <errno.h>
+#include <limits.h>
 
 #define PROBES 32
 #define EVERY_MAX 65536
+#define WRONG INT_MIN /* the outcome of a task whose result did not verify */
 #define TIMING_READS 3 /* what timing a task costs in readings of the clock: two, and the record */
 
 static uint64_t
@@ -167,44 +169,79 @@ timed(struct worker *w, uint64_t index, uint64_t *ret_result)
         return rc;
 }
 
-/* Executes the rest of the claimed line. False when told to stop before its end. What the loop needs is held in
- * locals, because the calls could change anything that is reached through w. */
-static bool
-execute_line(struct worker *w, uint64_t base, uint64_t size)
+/*
+ * The tasks from sum->done up to `plain`, which are neither timed nor the line's last one. Ends before it when something
+ * wants attention, or when a task is not as usual: then its outcome is returned and nothing of it is committed, else 0.
+ * A function of its own, so that its few values have the registers for themselves. The line is level.
+ */
+static __attribute__((noinline)) int
+execute_plain(struct worker *w, uint64_t base, uint64_t plain, uint64_t owner, struct ledger_sum *sum)
 {
         int (*const execute)(struct concd_ctx *, uint64_t, uint64_t *) = w->execute;
         int (*const verify)(struct concd_ctx *, uint64_t, uint64_t) = w->workload->verify;
         struct concd_ctx *const ctx = &w->ctx;
         struct ledger_line *const line = w->line;
-        const uint32_t *const attention = ctx->attention;
-        uint64_t countdown = w->sampler.countdown;
-        struct ledger_sum begin, sum;
-        const uint64_t owner = ledger_open(line, &begin);
+        struct ledger_sum now = *sum;
+        int rc = 0;
 
-        /* Not the same variable, so that this one can live in registers. */
-        sum = begin;
-        while (sum.done < size) {
-                uint32_t bits = __atomic_load_n(attention, __ATOMIC_RELAXED);
+        while (now.done < plain && __atomic_load_n(ctx->attention, __ATOMIC_RELAXED) == 0) {
                 uint64_t result = 0;
+
+                rc = execute(ctx, base + now.done, &result);
+                if (UNLIKELY(rc != 0))
+                        break;
+                if (UNLIKELY(verify(ctx, base + now.done, result) != 0)) {
+                        rc = WRONG;
+                        break;
+                }
+                now.acc += result;
+                ledger_commit_success(line, owner, &now);
+        }
+        *sum = now;
+        return rc;
+}
+
+/* One task, timed or not; nothing is committed. */
+static int
+execute_one(struct worker *w, uint64_t index, bool is_timed, uint64_t *ret_result)
+{
+        int rc = is_timed ? timed(w, index, ret_result) : w->execute(&w->ctx, index, ret_result);
+
+        return rc == 0 && w->workload->verify(&w->ctx, index, *ret_result) != 0 ? WRONG : rc;
+}
+
+/* Executes the rest of the claimed line. False when told to stop before its end. */
+static bool
+execute_line(struct worker *w, uint64_t base, uint64_t size)
+{
+        struct ledger_sum sum;
+        const uint64_t owner = ledger_open(w->line, &sum);
+        uint64_t timed_at = sum.done + w->sampler.countdown - 1;
+
+        while (sum.done < size) {
+                uint64_t result = 0;
+                uint32_t bits;
                 int rc;
 
-                if (UNLIKELY(bits != 0) && attend(w, bits))
-                        break;
-                if (UNLIKELY(--countdown == 0)) {
-                        rc = timed(w, base + sum.done, &result);
-                        countdown = w->sampler.countdown;
-                } else {
-                        rc = execute(ctx, base + sum.done, &result);
+                ledger_level(w->line, &sum);
+                rc = execute_plain(w, base, MIN(size - 1, timed_at), owner, &sum);
+                if (rc == 0) {
+                        bits = __atomic_load_n(w->ctx.attention, __ATOMIC_RELAXED);
+                        if (UNLIKELY(bits != 0) && attend(w, bits))
+                                break;
+                        rc = execute_one(w, base + sum.done, sum.done == timed_at, &result);
+                        if (sum.done == timed_at)
+                                timed_at += w->sampler.countdown;
                 }
-                if (LIKELY(rc == 0 && verify(ctx, base + sum.done, result) == 0))
-                        sum.acc += result;
-                else if (rc == CONCD_CANCELLED)
+                if (rc == CONCD_CANCELLED)
                         break;
+                if (rc == 0)
+                        sum.acc += result;
                 else
-                        count_failure(w, base + sum.done, rc, &sum);
-                ledger_commit(line, owner, size, &sum);
+                        count_failure(w, base + sum.done, rc == WRONG ? 0 : rc, &sum);
+                ledger_commit(w->line, owner, size, &sum);
         }
-        w->sampler.countdown = countdown;
+        w->sampler.countdown = timed_at + 1 - sum.done;
         return sum.done == size;
 }
 
