@@ -132,6 +132,47 @@ START_TEST(failures_are_counted_by_kind)
 }
 END_TEST
 
+/* Looks from within each task at what is committed: were the worker killed now, this is what it would leave. */
+static int
+task_look(struct concd_ctx *ctx, uint64_t index, uint64_t *ret_result)
+{
+        static struct ledger_sum expected;
+        struct ledger_sum sum = sum_of_all();
+        int r;
+
+        if (index == 0)
+                expected = (struct ledger_sum){0};
+        ck_assert_msg(sum.done == index && sum.acc == expected.acc && sum.failed == expected.failed &&
+                              sum.wrong == expected.wrong,
+                      "before task %llu: %llu done, %llu failed, %llu wrong", (unsigned long long)index,
+                      (unsigned long long)sum.done, (unsigned long long)sum.failed, (unsigned long long)sum.wrong);
+        r = task_run(ctx, index, ret_result);
+        if (r == 0 && task_verify(ctx, index, *ret_result) == 0) {
+                expected.acc += *ret_result;
+        } else {
+                expected.failed++;
+                expected.wrong += r == 0;
+        }
+        return r;
+}
+
+static const struct concd_workload looking = {.name = "look", .run = task_look, .verify = task_verify};
+
+START_TEST(every_commit_is_whole)
+{
+        /* Failures alone, side by side, at even and odd places, and between them tasks that are fine. */
+        static const int64_t every[][2] = {{0, 0}, {1, 0}, {0, 1}, {2, 3}, {3, 5}, {7, 11}, {100, 33}};
+        struct worker w;
+
+        fixture_run(s, 2000, 2000, 1);
+        s->run->spec.params[PARAM_FAIL_EVERY] = every[_i][0];
+        s->run->spec.params[PARAM_WRONG_EVERY] = every[_i][1];
+        fixture_worker(&w, &setup_of_all, &looking, 0);
+        task_loop_run(&w);
+        ck_assert_uint_eq(sum_of_all().done, 2000);
+}
+END_TEST
+
 /* Told to finish within a task: that one counts. Cancelled: it does not. The line goes back. */
 START_TEST(stop_keeps_what_is_done)
 {
@@ -487,6 +528,7 @@ main(void)
 
         tcase_add_test(loop, one_worker_does_everything_once);
         tcase_add_test(loop, failures_are_counted_by_kind);
+        tcase_add_loop_test(loop, every_commit_is_whole, 0, 7);
         tcase_add_loop_test(loop, stop_keeps_what_is_done, 0, 2);
         tcase_add_test(loop, lines_of_others_are_passed_over);
         tcase_add_test(loop, workers_share_the_tasks);
