@@ -12,11 +12,6 @@ IDLE_S = 5.0
 MIB = 1 << 20
 
 
-def pss(pid):
-    with open("/proc/%d/smaps_rollup" % pid, encoding="ascii") as f:
-        return next(int(line.split()[1]) * 1024 for line in f if line.startswith("Pss:"))
-
-
 def cpu(pids):
     """CPU time of all threads in ns, the kernel's ticks of all processes, and how often any of them left the CPU."""
     ran = ticks = switches = 0
@@ -40,7 +35,7 @@ def main():
         time.sleep(1)
         pids = [daemon.process.pid, *daemon.descendants()]
         kinds = [w["kind"] for w in daemon.call("Status")["workers"]]
-        memory = sum(pss(pid) for pid in pids)
+        memory = measure.pss(pids)
         told = daemon.call("Status")["memory"]["pss_bytes"]
         time.sleep(0.5)
         before = cpu(pids)

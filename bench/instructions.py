@@ -13,7 +13,7 @@ import tempfile
 import measure
 
 FEW, MANY = 1_000_000, 3_000_000
-BOUND = 45
+BOUND = 52
 TASK_LOOP = os.environ["CONCD_BENCH_TASK_LOOP"]
 
 

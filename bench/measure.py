@@ -31,6 +31,16 @@ def skip_unless_optimised(daemon):
     return environment
 
 
+def pss(pids, *kinds):
+    """Proportional set size of the processes in bytes: all of it, or of some kinds (Anon, File, Shmem)."""
+    wanted = tuple("Pss_%s:" % kind for kind in kinds) or ("Pss:",)
+    total = 0
+    for pid in pids:
+        with open("/proc/%d/smaps_rollup" % pid, encoding="ascii") as f:
+            total += sum(int(line.split()[1]) * 1024 for line in f if line.startswith(wanted))
+    return total
+
+
 def disturbed(result):
     """Did others take a part of the CPUs during this run? Returns that part, or 0 when it is small."""
     capacity = result["wall_s"] * max(result["workers"], 1)
@@ -67,9 +77,8 @@ class Rounds:
             return "%d rounds, none disturbed" % self.count
         if self.quiet == self.count:
             return "%d rounds; %d more were repeated because others used the CPUs" % (self.count, self.made - self.count)
-        return ("the %d least disturbed of %d rounds: others took up to %.0f %% of the CPUs in %d of them, "
-                "so take no figure here for the program's" % (
-                    self.count, self.made, self.worst * 100, self.count - self.quiet))
+        return "the %d least disturbed of %d rounds: others took up to %.0f %% of the CPUs in %d of them" % (
+            self.count, self.made, self.worst * 100, self.count - self.quiet)
 
 
 def ratio_of_medians(a, b, seed=1):
