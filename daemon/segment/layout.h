@@ -95,6 +95,7 @@ struct slot {
         _Atomic uint32_t permit_state; /* enum permit_state, of the guard */
         _Atomic uint64_t tasks;        /* in this worker's life, up to its last finished run */
         struct evidence base;          /* when it began its present seat */
+        struct evidence base_process;  /* and that of its whole process, with the children it has reaped */
 };
 
 /* seat.word: run number : 40 | enum seat_state : 8 | slot + 1 : 16 */
@@ -118,6 +119,8 @@ struct seat {
         uint32_t slot;                   /* who held it last */
         int32_t pid, tid;
         uint32_t cpu_lost;               /* a worker died and its CPU times could not be read */
+        _Atomic uint32_t in_flight;      /* all at once: tasks started and not committed */
+        uint64_t tasks_before;           /* of `tasks`, those of holders before this one */
         _Atomic uint32_t in_block;       /* between blocking marks: not waiting for the interpreter lock */
         uint32_t sample_every;           /* one task in so many was timed */
         uint64_t lock_wait_ns, lock_switches, blocked_ns;
@@ -209,6 +212,7 @@ struct run {
         _Atomic uint64_t start_ns;                   /* CLOCK_MONOTONIC of its opening */
         _Atomic int32_t prepare_error;               /* negative errno of a prepare() that failed */
         _Atomic uint32_t task_deaths;                /* children of per-task spawn that were killed from outside */
+        _Atomic uint64_t kills;                      /* workers that were killed from outside */
         _Atomic uint64_t reexecuted;
         _Atomic uint32_t n_failures;
         struct failure failures[FAILURES_MAX];

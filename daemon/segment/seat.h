@@ -20,6 +20,12 @@ seat_state(uint64_t word)
         return (enum seat_state)((word >> 16) & 0xff);
 }
 
+static inline uint64_t
+seat_run(uint64_t word)
+{
+        return word >> 24;
+}
+
 static inline uint32_t
 seat_owner(uint64_t word)
 {

@@ -3,6 +3,7 @@
 
 #include "segment/process_time.h"
 #include "shared/log.h"
+#include "supervisor/recovery.h"
 #include "supervisor/runner.h"
 #include "supervisor/supervisor.h"
 #include "worker/process.h"
@@ -164,6 +165,8 @@ want_threads(struct supervisor *s, uint32_t threads, bool retry)
                 enum slot_state state = atomic_load(&slot->state);
 
                 if (i >= threads) {
+                        if (state == SLOT_DEAD)
+                                slot_clear(slot, WORKER_NONE, SLOT_FREE);
                         if (state == SLOT_FREE || state == SLOT_DEAD)
                                 continue;
                         atomic_store(&slot->retire, 1);
@@ -212,6 +215,18 @@ on_nudge(evutil_socket_t fd, short what, void *arg)
                 nudge_later(s);
 }
 
+bool
+children_lack_threads(const struct children *c)
+{
+        const struct segment *segment = &c->child[0].supervisor->setup.segment;
+
+        for (uint32_t i = 0; i < c->threads; i++) {
+                if (atomic_load(&segment->slots[segment_thread_slot(segment, i)].state) == SLOT_DEAD)
+                        return true;
+        }
+        return false;
+}
+
 void
 children_tend(struct children *c)
 {
@@ -219,6 +234,14 @@ children_tend(struct children *c)
 
         if (want_threads(s, c->threads, false) && !evtimer_pending(c->nudge, NULL))
                 nudge_later(s);
+}
+
+static void
+respawn_later(struct child *child, unsigned ms)
+{
+        const struct timeval pause = { .tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000 };
+
+        evtimer_add(child->respawn, &pause);
 }
 
 int
@@ -238,6 +261,8 @@ children_want(struct children *c, uint32_t processes, uint32_t threads)
                         int r = spawn(child);
 
                         result = result ? result : r;
+                        if (r < 0)
+                                respawn_later(child, PAUSE_MAX_MS);
                 } else if (!child->wanted) {
                         evtimer_del(child->respawn);
                         if (child->pid)
@@ -294,14 +319,6 @@ pause_ms(const struct child *child)
 }
 
 static void
-respawn_later(struct child *child, unsigned ms)
-{
-        const struct timeval pause = { .tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000 };
-
-        evtimer_add(child->respawn, &pause);
-}
-
-static void
 respawn(struct child *child)
 {
         struct supervisor *s = child->supervisor;
@@ -315,7 +332,7 @@ respawn(struct child *child)
         }
         if (child->slot == SLOT_THREAD_HOST)
                 children_tend(&s->children);
-        runner_on_respawn(s);
+        runner_call_missing(s);
 }
 
 static void
@@ -325,12 +342,12 @@ on_respawn(evutil_socket_t fd, short what, void *arg)
 }
 
 static void
-log_death(const struct child *child, const struct child_death *death, bool told)
+log_death(const struct child *child, const struct child_death *death, bool retiring)
 {
         const char *who = child->slot == SLOT_THREAD_HOST ? "thread host" : "process worker";
         int status = death->status;
 
-        if (told && WIFEXITED(status) && WEXITSTATUS(status) == 0)
+        if (retiring && WIFEXITED(status) && WEXITSTATUS(status) == 0)
                 log_debug("%s in slot %u (pid %d) left", who, child->slot, child->pid);
         else if (WIFSIGNALED(status))
                 log_info("%s in slot %u (pid %d) was killed by signal %d (%s)", who, child->slot, child->pid,
@@ -359,17 +376,17 @@ on_exited(evutil_socket_t fd, short what, void *arg)
         struct child *child = arg;
         struct supervisor *s = child->supervisor;
         struct child_death death = { .slot = child->slot };
-        bool told = atomic_load(&s->setup.segment.slots[child->slot].retire);
+        bool retiring = atomic_load(&s->setup.segment.slots[child->slot].retire);
 
         if (wait4(child->pid, &death.status, WNOHANG, &death.usage) != child->pid)
                 return;
-        log_death(child, &death, told);
+        log_death(child, &death, retiring);
         forget_child(child);
-        if (!told) {
+        if (!retiring) {
                 s->children.deaths++;
                 child->quick_deaths++;
         }
-        runner_on_death(s, &death);
+        recovery_of_death(s, &death);
         free_slots(s, child->slot);
         if (pause_ms(child) > 0)
                 respawn_later(child, pause_ms(child));

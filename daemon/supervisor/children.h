@@ -51,6 +51,9 @@ void children_deinit(struct children *c);
  */
 int children_want(struct children *c, uint32_t processes, uint32_t threads);
 
+/* Could threads that are wanted not be started? They are asked for again every 100 ms. */
+bool children_lack_threads(const struct children *c);
+
 /* Thread slots became free: asks for the threads that are missing. */
 void children_tend(struct children *c);
 

@@ -53,7 +53,8 @@ figures_collect(const struct segment *s, struct figures **ret)
                 const struct seat *seat = &s->seats[i];
 
                 collect_worker(seat, &modes[run->spec.mode], &f->workers[i]);
-                end = MAX(end, atomic_load(&seat->commit_ns));
+                if (start)
+                        end = MAX(end, atomic_load(&seat->commit_ns));
                 f->restarts += seat->restarts;
                 f->cpu_complete = f->cpu_complete && !seat->cpu_lost;
         }

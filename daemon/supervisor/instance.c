@@ -159,12 +159,12 @@ take_activated(struct instance *i)
 /* Does anybody listen there? With lock A in hand it is nobody of this instance, but a daemon of another one may have been
  * given the same path. */
 static bool
-is_alive(const struct sockaddr_un *address)
+somebody_listens(const struct sockaddr_un *address)
 {
         AUTO_CLOSE int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
-        return connect(fd, (const struct sockaddr *)address, sizeof(*address)) == 0 || errno == EAGAIN ||
-               errno == EPROTOTYPE;
+        /* Only this says that it is dead; no permission, no descriptor or a full backlog does not. */
+        return fd < 0 || connect(fd, (const struct sockaddr *)address, sizeof(*address)) == 0 || errno != ECONNREFUSED;
 }
 
 /* Makes room for a new socket. */
@@ -180,7 +180,7 @@ remove_old_socket(const struct sockaddr_un *address)
                 log_error("%s exists and is not a socket", path);
                 return -EEXIST;
         }
-        if (is_alive(address)) {
+        if (somebody_listens(address)) {
                 log_error("another process listens on %s", path);
                 return -EADDRINUSE;
         }

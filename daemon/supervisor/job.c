@@ -140,17 +140,6 @@ queue_find(const struct queue *q, const char *id)
 }
 
 unsigned
-queue_length(const struct queue *q)
-{
-        struct job *job;
-        unsigned n = 0;
-
-        TAILQ_FOREACH (job, &q->waiting, entry)
-                n++;
-        return n;
-}
-
-unsigned
 queue_length_of(const struct queue *q, uid_t uid)
 {
         struct job *job;
@@ -179,67 +168,103 @@ last_turn(const struct queue *q, uid_t uid)
         return turn ? turn->number : 0;
 }
 
-/* Jobs of the same user that were submitted before this one. */
-static unsigned
-older_of_user(const struct queue *q, const struct job *job)
-{
-        struct job *other;
-        unsigned n = 0;
+/* Where a waiting job belongs. */
+struct place {
+        struct job *job;
+        unsigned rank;     /* jobs of the same user before it: each of them costs him a turn */
+        uint64_t turn;     /* when the user last had one */
+        uint64_t first;    /* arrival of the user's first waiting job: the order of those who never had a turn */
+};
 
-        TAILQ_FOREACH (other, &q->waiting, entry) {
-                if (other == job)
-                        break;
-                n += other->uid == job->uid;
-        }
-        return n;
+static int
+by_place(const void *a, const void *b)
+{
+        const struct place *x = a, *y = b;
+
+        if (x->rank != y->rank)
+                return x->rank < y->rank ? -1 : 1;
+        if (x->turn != y->turn)
+                return x->turn < y->turn ? -1 : 1;
+        return x->first < y->first ? -1 : x->first > y->first;
 }
 
-/* Of two users who wait, does the first one's oldest job come before the other's? */
-static bool
-arrived_before(const struct queue *q, uid_t a, uid_t b)
+/* A user with waiting jobs. */
+struct waiter {
+        uid_t uid;
+        unsigned jobs;
+        uint64_t turn, first;
+};
+
+static struct waiter *
+find_waiter(const struct queue *q, struct waiter *waiters, size_t *n, const struct job *job)
 {
+        for (size_t i = 0; i < *n; i++) {
+                if (waiters[i].uid == job->uid)
+                        return &waiters[i];
+        }
+        waiters[*n] = (struct waiter){ .uid = job->uid, .turn = last_turn(q, job->uid), .first = job->arrival };
+        return &waiters[(*n)++];
+}
+
+/* The list keeps each user's jobs in their order of arrival, before and after. Without memory it stays as it is, which is
+ * unfair and nothing worse. */
+static void
+arrange(struct queue *q)
+{
+        AUTO_FREE struct place *places = malloc(q->n_waiting * sizeof(*places));
+        AUTO_FREE struct waiter *waiters = malloc(q->n_waiting * sizeof(*waiters));
+        size_t n = 0, n_waiters = 0;
         struct job *job;
 
+        if (q->arranged || !places || !waiters)
+                return;
         TAILQ_FOREACH (job, &q->waiting, entry) {
-                if (job->uid == a || job->uid == b)
-                        break;
+                struct waiter *w = find_waiter(q, waiters, &n_waiters, job);
+
+                places[n++] = (struct place){ .job = job, .rank = w->jobs++, .turn = w->turn, .first = w->first };
         }
-        return job && job->uid == a;
+        qsort(places, n, sizeof(*places), by_place);
+        TAILQ_INIT(&q->waiting);
+        for (size_t i = 0; i < n; i++) {
+                places[i].job->position = (unsigned)i + 1;
+                TAILQ_INSERT_TAIL(&q->waiting, places[i].job, entry);
+        }
+        q->arranged = true;
 }
 
-/* Would `a` come before `b`? Every job of a user that is ahead in his own queue costs him a turn. Users who never had a
- * turn take theirs in the order in which they came. */
-static bool
-comes_before(const struct queue *q, const struct job *a, const struct job *b)
+const struct job_list *
+queue_waiting(struct queue *q)
 {
-        unsigned rank_a = older_of_user(q, a), rank_b = older_of_user(q, b);
-        uint64_t turn_a = last_turn(q, a->uid), turn_b = last_turn(q, b->uid);
-
-        if (rank_a != rank_b)
-                return rank_a < rank_b;
-        if (turn_a != turn_b)
-                return turn_a < turn_b;
-        return arrived_before(q, a->uid, b->uid);
+        arrange(q);
+        return &q->waiting;
 }
 
 unsigned
-queue_position(const struct queue *q, const struct job *job)
+queue_position(struct queue *q, const struct job *job)
 {
-        struct job *other;
-        unsigned position = 1;
-
         if (job->state != JOB_QUEUED)
                 return 0;
-        TAILQ_FOREACH (other, &q->waiting, entry)
-                position += other != job && comes_before(q, other, job);
-        return position;
+        arrange(q);
+        return job->position;
 }
 
 void
 queue_add(struct queue *q, struct job *job)
 {
         job->state = JOB_QUEUED;
+        job->arrival = ++q->arrivals;
         TAILQ_INSERT_TAIL(&q->waiting, job, entry);
+        q->n_waiting++;
+        q->arranged = false;
+}
+
+/* Takes a job off the waiting ones. */
+static void
+remove_waiting(struct queue *q, struct job *job)
+{
+        TAILQ_REMOVE(&q->waiting, job, entry);
+        q->n_waiting--;
+        q->arranged = false;
 }
 
 static void
@@ -269,15 +294,11 @@ note_turn(struct queue *q, uid_t uid)
 struct job *
 queue_next(struct queue *q)
 {
-        struct job *job, *next = TAILQ_FIRST(&q->waiting);
+        struct job *next = TAILQ_FIRST(queue_waiting(q));
 
         if (!next)
                 return NULL;
-        TAILQ_FOREACH (job, &q->waiting, entry) {
-                if (comes_before(q, job, next))
-                        next = job;
-        }
-        TAILQ_REMOVE(&q->waiting, next, entry);
+        remove_waiting(q, next);
         note_turn(q, next->uid);
         next->state = JOB_RUNNING;
         next->started_ns = clock_now_ns();
@@ -291,9 +312,10 @@ queue_end(struct queue *q, struct job *job)
         if (q->running == job)
                 q->running = NULL;
         else
-                TAILQ_REMOVE(&q->waiting, job, entry);
+                remove_waiting(q, job);
         job->ended_ns = clock_now_ns();
         q->jobs_ended++;
+        q->n_ended++;
         TAILQ_INSERT_TAIL(&q->ended, job, entry);
 }
 
@@ -318,12 +340,10 @@ void
 queue_trim(struct queue *q, uint64_t keep)
 {
         struct job *job;
-        uint64_t n = 0;
 
-        TAILQ_FOREACH (job, &q->ended, entry)
-                n++;
-        for (; n > keep && (job = most_forgettable(q)); n--) {
+        while (q->n_ended > keep && (job = most_forgettable(q))) {
                 TAILQ_REMOVE(&q->ended, job, entry);
+                q->n_ended--;
                 job_free(job);
         }
 }

@@ -56,6 +56,8 @@ struct job {
         char *reason;         /* NULL, or why it ended as it did */
         bool detached;
         double submitted;     /* seconds since the epoch */
+        uint64_t arrival;     /* order of arrival */
+        unsigned position;    /* in the order of execution, valid while the queue is arranged */
         uint64_t started_ns, ended_ns; /* CLOCK_MONOTONIC */
         json_t *result;       /* NULL, or the result */
         bool fetched;         /* somebody was told the result */
@@ -65,13 +67,14 @@ struct job {
 TAILQ_HEAD(job_list, job);
 
 struct queue {
-        struct job_list waiting; /* by time of arrival */
+        struct job_list waiting; /* in the order of execution once arranged; a user's own in that of arrival always */
         struct job_list ended;   /* by time of their end */
         struct job *running;
         struct turn *turns; /* when each user last had one */
         size_t n_turns;
-        uint64_t turn;
-        uint64_t jobs_ended; /* ever */
+        uint64_t turn, arrivals, jobs_ended; /* ever */
+        unsigned n_waiting, n_ended;
+        bool arranged;
 };
 
 const char *job_state_name(enum job_state state);
@@ -91,12 +94,14 @@ void job_free(struct job *job);
 /* NULL when there is none. */
 struct job *queue_find(const struct queue *q, const char *id);
 
-/* Waiting jobs, of all users or of one. */
-unsigned queue_length(const struct queue *q);
+/* Waiting jobs of one user; of all it is n_waiting. */
 unsigned queue_length_of(const struct queue *q, uid_t uid);
 
-/* Place in the order of execution as things stand, from 1; 0 when it does not wait. */
-unsigned queue_position(const struct queue *q, const struct job *job);
+/* The waiting jobs in the order of execution as things stand. Sorts them when they changed. */
+const struct job_list *queue_waiting(struct queue *q);
+
+/* A job's place in it, from 1; 0 when it does not wait. */
+unsigned queue_position(struct queue *q, const struct job *job);
 
 void queue_add(struct queue *q, struct job *job);
 

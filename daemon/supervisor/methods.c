@@ -13,7 +13,7 @@
 /* ── watchers ── */
 
 static json_t *
-job_reply(const struct supervisor *s, const struct job *job)
+job_reply(struct supervisor *s, const struct job *job)
 {
         bool ended = job_has_ended(job);
 
@@ -79,6 +79,7 @@ cancel_job(struct supervisor *s, struct job *job, const char *reason)
         job->reason = strdup(reason);
         queue_end(&s->queue, job);
         methods_answer_watchers(s, job);
+        queue_trim(&s->queue, s->config.keep_results);
         supervisor_consider_idle(s);
 }
 
@@ -169,7 +170,7 @@ has_room(struct supervisor *s, struct call *call)
 {
         uid_t uid = call_peer(call)->uid;
 
-        if (queue_length(&s->queue) >= s->config.queue_limit) {
+        if (s->queue.n_waiting >= s->config.queue_limit) {
                 call_error(call, "Busy", json_pack("{s:s, s:I}", "what", "the queue", "limit",
                                                    (json_int_t)s->config.queue_limit));
                 return false;
@@ -253,12 +254,14 @@ handle_run(void *userdata, struct call *call, json_t *p)
                 return;
         }
         /* A known id: nothing is started twice. */
-        if (!may_touch(s, call_peer(call), job))
+        if (!may_touch(s, call_peer(call), job)) {
                 call_error(call, "NotPermitted", json_pack("{s:s}", "what", "a job of another user"));
-        else if (json_is_true(json_object_get(p, "detach")))
+        } else if (json_is_true(json_object_get(p, "detach"))) {
+                job->detached = true;
                 call_reply(call, job_reply(s, job));
-        else
+        } else {
                 watch(s, job, call, WATCHER_CALLER);
+        }
 }
 
 static void

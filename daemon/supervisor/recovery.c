@@ -49,6 +49,29 @@ recovery_restarts(const struct supervisor *s)
         return n;
 }
 
+uint64_t
+recovery_kills(const struct supervisor *s)
+{
+        const struct run *run = s->setup.segment.run;
+
+        return atomic_load(&run->kills) + atomic_load(&run->task_deaths);
+}
+
+bool
+recovery_close_seats(struct supervisor *s)
+{
+        bool closed = true;
+
+        for (uint32_t i = 0; i < s->setup.segment.run->spec.seats; i++) {
+                uint64_t word = seat_pack(s->runner.run, SEAT_EMPTY, 0);
+
+                if (!atomic_compare_exchange_strong(&s->setup.segment.seats[i].word, &word,
+                                                    seat_pack(s->runner.run, SEAT_DONE, 0)))
+                        closed = closed && !is_seated(word);
+        }
+        return closed;
+}
+
 void
 recovery_reopen_seat(struct supervisor *s, uint32_t seat)
 {
@@ -108,7 +131,7 @@ judge_slot(struct inquest *q, uint32_t index)
 /* A death in an all-at-once run of threads is not the fault of the task at the line's progress, but of the one
  * that its thread marked. */
 static void
-poison(struct inquest *q, uint32_t index)
+note_poison(struct inquest *q, uint32_t index)
 {
         struct run *run = q->s->setup.segment.run;
         uint64_t task = atomic_load(&q->s->setup.segment.slots[index].blame_task);
@@ -155,31 +178,77 @@ on_given_up(void *arg, uint32_t slot, uint64_t task)
         if (seat) {
                 atomic_fetch_add(&seat->tasks, 1);
                 atomic_store(&seat->tasks_next, atomic_load(&seat->tasks));
+                atomic_store(&seat->commit_ns, clock_now_ns());
         }
         children_forgive(&q->s->children, slot);
+}
+
+/* Of a process, wait4() tells what it used since it sat down, but not what its children in flight did; what a thread used
+ * went with its host. */
+static void
+settle_evidence(struct inquest *q, uint32_t slot, struct seat *seat)
+{
+        const struct segment *segment = &q->s->setup.segment;
+        struct evidence last;
+
+        if (q->death->slot != slot || segment->run->spec.spawn != SPAWN_POOL)
+                seat->cpu_lost = 1;
+        if (q->death->slot != slot)
+                return;
+        evidence_from_rusage(&last, &q->death->usage);
+        evidence_add_since(&seat->evidence, &last, &segment->slots[slot].base_process);
 }
 
 /* Brings the dead worker's seat up to date, before its line can go to somebody else. */
 static void
 settle_seat(struct inquest *q, uint32_t slot, struct seat *seat)
 {
-        struct segment *segment = &q->s->setup.segment;
+        struct supervisor *s = q->s;
+        struct segment *segment = &s->setup.segment;
         uint64_t before = atomic_load(&seat->tasks);
+        uint32_t in_flight = atomic_exchange(&seat->in_flight, 0);
 
         task_loop_settle(seat, segment->ledger, segment->run->spec.geometry.n_lines);
+        /* When its last commit was, nobody knows; not later than now. */
         if (atomic_load(&seat->tasks) > before)
-                children_forgive(&q->s->children, slot);
+                atomic_store(&seat->commit_ns, clock_now_ns());
+        if (atomic_load(&seat->tasks) > seat->tasks_before)
+                children_forgive(&s->children, slot);
         atomic_store(&seat->in_block, 0);
-        /* Of a process, wait4() tells what it used since it sat down; what a thread used went with its host. */
-        if (q->death->slot == slot) {
-                struct evidence last;
+        settle_evidence(q, slot, seat);
+        if (in_flight > 1 && !s->runner.stopping)
+                atomic_fetch_add(&segment->run->reexecuted, in_flight - 1);
+}
 
-                evidence_from_rusage(&last, &q->death->usage);
-                evidence_add_since(&seat->evidence, &last, &segment->slots[slot].base);
-        } else {
-                seat->cpu_lost = 1;
+/*
+ * The thread host left by _exit(), which no handler sees, so nobody marked himself. Whoever is alone on a seat did it. With
+ * several, those that go on get further, until one is alone; when nobody does, all of them have died in vain as often as a
+ * task may, and all are charged. Tasks that are all under way at once cannot be told apart.
+ */
+static void
+charge_suspects(struct inquest *q, uint32_t first, uint32_t last)
+{
+        struct supervisor *s = q->s;
+        unsigned deaths = s->children.child[SLOT_THREAD_HOST].quick_deaths;
+        uint32_t suspects = 0, index;
+
+        for (uint32_t i = first; i <= last; i++) {
+                if (atomic_load(&s->setup.segment.slots[i].blame) != BLAME_NONE)
+                        return; /* there is a culprit */
+                suspects += seat_of(s, i, &index) != NULL;
         }
-        atomic_store(&seat->commit_ns, MAX(atomic_load(&seat->commit_ns), clock_now_ns()));
+        if (s->setup.segment.run->spec.spawn == SPAWN_AT_ONCE) {
+                if (suspects && deaths >= LEDGER_ATTEMPTS_MAX)
+                        runner_stop(s, JOB_FAILED, "a task ends the thread host, and which one cannot be told");
+                return;
+        }
+        if (suspects != 1 && deaths < LEDGER_ATTEMPTS_MAX)
+                return;
+        for (uint32_t i = first; i <= last; i++) {
+                q->verdict[i] = LEDGER_CHARGE;
+                q->cause[i].reason = FAILURE_EXIT;
+                q->cause[i].value = WEXITSTATUS(q->death->status);
+        }
 }
 
 static void
@@ -195,16 +264,35 @@ recover_slots(struct inquest *q, uint32_t first, uint32_t last)
                 struct seat *seat;
 
                 judge_slot(q, i);
-                poison(q, i);
+                note_poison(q, i);
                 seat = seat_of(s, i, &index);
                 if (seat)
                         settle_seat(q, i, seat);
         }
+        if (q->death->slot == SLOT_THREAD_HOST && WIFEXITED(q->death->status))
+                charge_suspects(q, first, last);
         recovered = ledger_recover(segment->ledger, &run->spec.geometry, q->verdict, on_given_up, q);
-        atomic_fetch_add(&run->reexecuted, recovered.freed - recovered.given_up);
+        /* When the run is being stopped nothing is executed again. */
+        if (!s->runner.stopping)
+                atomic_fetch_add(&run->reexecuted, recovered.freed - recovered.given_up);
         for (uint32_t i = first; i <= last; i++)
                 permits_recover(&run->guard, s->semaphores.sem[SEMAPHORE_GUARD], i, &segment->slots[i].permit_state,
                                 totals_repair, segment);
+}
+
+/* Was it killed from outside, with somebody on a seat? */
+static void
+count_kill(struct inquest *q, uint32_t first, uint32_t last)
+{
+        bool seated = false, guilty = false;
+        uint32_t index;
+
+        for (uint32_t i = first; i <= last; i++) {
+                seated = seated || seat_of(q->s, i, &index);
+                guilty = guilty || q->verdict[i] != LEDGER_FREE || atomic_load(&q->s->setup.segment.slots[i].blame);
+        }
+        if (seated && !guilty && !q->s->runner.stopping)
+                atomic_fetch_add(&q->s->setup.segment.run->kills, 1);
 }
 
 /* The seats of the dead are free again, when all that belongs to them is recovered. */
@@ -219,8 +307,8 @@ free_seats(struct supervisor *s, uint32_t first, uint32_t last)
 
                 if (!seat)
                         continue;
-                /* The death of the thread host is one death. */
-                seat->restarts += !counted;
+                /* The death of the thread host is one death; one that we caused to end the run is none. */
+                seat->restarts += !counted && !s->runner.stopping;
                 counted = true;
                 atomic_store(&seat->word, seat_pack(s->runner.run, SEAT_EMPTY, 0));
         }
@@ -240,6 +328,8 @@ recovery_of_death(struct supervisor *s, const struct child_death *death)
         for (uint32_t i = first; i <= last; i++) {
                 if (atomic_load(&segment->slots[i].state) == SLOT_IDLE)
                         s->semaphores_worn = true;
+                if (atomic_load(&segment->slots[i].tasks) > 0)
+                        children_forgive(&s->children, i);
                 if (!s->runner.active)
                         permits_recover(&segment->run->guard, s->semaphores.sem[SEMAPHORE_GUARD], i,
                                         &segment->slots[i].permit_state, totals_repair, segment);
@@ -257,6 +347,7 @@ recovery_of_death(struct supervisor *s, const struct child_death *death)
                 gil_init(gil_of(segment->run), GIL_SWITCH_INTERVAL_NS);
                 __atomic_fetch_and(&segment->run->attention, ~GIL_DROP_BIT, __ATOMIC_RELAXED);
         }
+        count_kill(&q, first, last);
         free_seats(s, first, last);
         free(q.verdict);
         free(q.cause);

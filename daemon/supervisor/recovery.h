@@ -8,6 +8,8 @@
 
 #include "supervisor/children.h"
 
+#include <stdbool.h>
+
 struct supervisor;
 
 struct seat_census {
@@ -20,6 +22,9 @@ struct seat_census recovery_census(const struct supervisor *s);
 /* Recovers all slots that lived in a child which was reaped. */
 void recovery_of_death(struct supervisor *s, const struct child_death *death);
 
+/* Closes the seats that nobody took, so that nobody can. False when somebody was faster: he will leave and ring. */
+bool recovery_close_seats(struct supervisor *s);
+
 /* Lets a worker sit down again on a seat that was done, and calls one. */
 void recovery_reopen_seat(struct supervisor *s, uint32_t seat);
 
@@ -29,7 +34,8 @@ void recovery_kill_seated(struct supervisor *s);
 /* Kills the workers whose task has been going on for longer than its time limit. */
 void recovery_find_stalled(struct supervisor *s);
 
-/* Worker deaths within the present run. */
+/* Worker deaths within the present run, and how many of them came from outside. */
 uint64_t recovery_restarts(const struct supervisor *s);
+uint64_t recovery_kills(const struct supervisor *s);
 
 #endif

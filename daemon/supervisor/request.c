@@ -303,6 +303,10 @@ parse_rest(json_t *p, const struct request_limits *limits, struct variant *v, ui
         struct ledger_geometry geometry;
         int r = parse_integer(p, "warmup", 0, warmup_max, &v->warmup, bad);
 
+        if (r == 0 && v->spawn == SPAWN_AT_ONCE && is_given(p, "timeout_ns"))
+                return refuse(bad, "timeout_ns", text("%lld", (long long)integer_of(json_object_get(p, "timeout_ns"))),
+                              strdup("nothing, when all tasks are started at once and share the CPUs: give deadline_ns"));
+
         if (r == 0 && v->warmup > 0 && variant_geometry(v, true, limits->ledger_chunks, &geometry, NULL) != 0)
                 r = refuse_amount(limits, "warmup", v->warmup, bad);
         if (r == 0)

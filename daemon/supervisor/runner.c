@@ -28,8 +28,8 @@
 #include <string.h>
 
 #define TICK_MS 200
-#define TICK_MIN_MS 1
-#define TICK_TIMEOUT_MS 50
+#define STALL_MIN_MS 1 /* how often a task's time limit is looked after: a quarter of it, within these */
+#define STALL_MS 50
 #define STOP_PATIENCE_S 1
 
 static void run_open(struct supervisor *s);
@@ -54,10 +54,15 @@ on_tick(evutil_socket_t fd, short what, void *arg)
 {
         struct supervisor *s = arg;
 
-        recovery_find_stalled(s);
-        runner_on_respawn(s);
+        runner_call_missing(s);
         supervisor_send_progress(s);
         runner_poll(s);
+}
+
+static void
+on_stall(evutil_socket_t fd, short what, void *arg)
+{
+        recovery_find_stalled(arg);
 }
 
 static void
@@ -113,16 +118,17 @@ runner_init(struct runner *r, struct supervisor *s)
         memset(r, 0, sizeof(*r));
         r->stalls = calloc(s->setup.segment.header->max_workers, sizeof(*r->stalls));
         r->tick = event_new(s->base, -1, EV_PERSIST, on_tick, s);
+        r->stall = event_new(s->base, -1, EV_PERSIST, on_stall, s);
         r->duration = evtimer_new(s->base, on_duration, s);
         r->deadline = evtimer_new(s->base, on_deadline, s);
         r->kill = evtimer_new(s->base, on_kill, s);
-        return r->stalls && r->tick && r->duration && r->deadline && r->kill ? 0 : -ENOMEM;
+        return r->stalls && r->tick && r->stall && r->duration && r->deadline && r->kill ? 0 : -ENOMEM;
 }
 
 void
 runner_deinit(struct runner *r)
 {
-        struct event *events[] = { r->tick, r->duration, r->deadline, r->kill };
+        struct event *events[] = { r->tick, r->stall, r->duration, r->deadline, r->kill };
 
         for (size_t i = 0; i < ARRAY_SIZE(events); i++) {
                 if (events[i])
@@ -140,15 +146,17 @@ to_timeval(uint64_t ns)
 }
 
 static void
-start_tick(struct supervisor *s)
+start_ticks(struct supervisor *s)
 {
-        uint64_t ms = TICK_MS, timeout_ms = present_variant(&s->runner)->timeout_ns / NS_PER_MS;
-        struct timeval interval;
+        const struct timeval tick = to_timeval(TICK_MS * NS_PER_MS);
+        uint64_t timeout_ms = present_variant(&s->runner)->timeout_ns / NS_PER_MS;
 
-        if (timeout_ms)
-                ms = MAX(MIN(timeout_ms / 4, TICK_TIMEOUT_MS), TICK_MIN_MS);
-        interval = to_timeval(ms * NS_PER_MS);
-        event_add(s->runner.tick, &interval);
+        event_add(s->runner.tick, &tick);
+        if (timeout_ms) {
+                struct timeval look = to_timeval(MAX(MIN(timeout_ms / 4, STALL_MS), STALL_MIN_MS) * NS_PER_MS);
+
+                event_add(s->runner.stall, &look);
+        }
 }
 
 /* ── opening ── */
@@ -197,6 +205,7 @@ reset_run(struct supervisor *s, const struct variant *v, bool warmup)
         atomic_store(&run->start_ns, 0);
         atomic_store(&run->prepare_error, 0);
         atomic_store(&run->task_deaths, 0);
+        atomic_store(&run->kills, 0);
         atomic_store(&run->reexecuted, 0);
         atomic_store(&run->n_failures, 0);
         memset(run->failures, 0, sizeof(run->failures));
@@ -241,7 +250,7 @@ run_open(struct supervisor *s)
                                                              : "there are not enough workers: see the daemon's log");
                 return;
         }
-        start_tick(s);
+        start_ticks(s);
         atomic_store_explicit(&run->current, current_pack(r->run, kind, true), memory_order_release);
         children_call(&s->children, kind, v->workers);
 }
@@ -293,10 +302,12 @@ run_close(struct supervisor *s)
 
         atomic_store(&run->current, current_pack(r->run, WORKER_NONE, false));
         event_del(r->tick);
+        event_del(r->stall);
         event_del(r->duration);
         event_del(r->kill);
         r->active = false;
-        if (!r->job->plan.steps[r->step].warmup || r->stop_state != JOB_DONE) {
+        /* What a warm-up did is discarded, also when it was cut short. */
+        if (!r->job->plan.steps[r->step].warmup) {
                 figures_free(r->last);
                 r->last = NULL;
                 totals_complete(&s->setup.segment);
@@ -371,16 +382,20 @@ on_begin(struct supervisor *s)
 static void
 heed_reports(struct supervisor *s)
 {
+        const struct runner *r = &s->runner;
         struct run *run = s->setup.segment.run;
         int error = atomic_load(&run->prepare_error);
         char reason[160];
 
-        if (error) {
-                snprintf(reason, sizeof(reason), "the workload could not prepare: %s", strerror(-error));
+        if (!r->begun && children_lack_threads(&s->children)) {
+                runner_stop(s, JOB_FAILED, "there are not enough workers: see the daemon's log");
+        } else if (error) {
+                snprintf(reason, sizeof(reason), "a worker could not prepare: %s", strerror(-error));
                 runner_stop(s, JOB_FAILED, reason);
-        } else if (recovery_restarts(s) > s->config.max_restarts) {
-                snprintf(reason, sizeof(reason), "%" PRIu64 " workers died in one run; max_restarts allows %" PRIu64,
-                         recovery_restarts(s), s->config.max_restarts);
+        } else if (recovery_kills(s) > s->config.max_restarts) {
+                snprintf(reason, sizeof(reason),
+                         "%" PRIu64 " workers were killed from outside in one run; max_restarts allows %" PRIu64,
+                         recovery_kills(s), s->config.max_restarts);
                 runner_stop(s, JOB_FAILED, reason);
         }
 }
@@ -412,7 +427,8 @@ runner_poll(struct supervisor *s)
         if (census.seated > 0)
                 return;
         if (r->stopping || all_accounted(s)) {
-                run_close(s);
+                if (recovery_close_seats(s))
+                        run_close(s);
                 return;
         }
         /* Everybody has left, but a worker that died late left tasks behind. */
@@ -421,13 +437,7 @@ runner_poll(struct supervisor *s)
 }
 
 void
-runner_on_death(struct supervisor *s, const struct child_death *death)
-{
-        recovery_of_death(s, death);
-}
-
-void
-runner_on_respawn(struct supervisor *s)
+runner_call_missing(struct supervisor *s)
 {
         struct seat_census census;
 
@@ -439,7 +449,7 @@ runner_on_respawn(struct supervisor *s)
 }
 
 json_t *
-runner_progress(const struct supervisor *s, const struct job *job)
+runner_progress(struct supervisor *s, const struct job *job)
 {
         const struct plan *plan = &job->plan;
         const struct step *step = &plan->steps[job->state == JOB_RUNNING ? s->runner.step : 0];

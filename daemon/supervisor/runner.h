@@ -13,7 +13,6 @@
 #include <stdbool.h>
 
 struct supervisor;
-struct child_death;
 
 /* Where a seat's worker stood when it was last looked at; for the time limit of a task. */
 struct stall {
@@ -29,12 +28,11 @@ struct runner {
         bool active;     /* a run is going on */
         bool begun;      /* its start barrier has opened */
         bool stopping;   /* no more seats are given out */
-        bool waiting_fork; /* a worker that the run needs could not be forked yet */
         enum job_state stop_state; /* how the job ends, when it was stopped */
         char *stop_reason;
         double steal_before_s;
         struct stall *stalls; /* one a seat */
-        struct event *tick, *duration, *deadline, *kill;
+        struct event *tick, *stall, *duration, *deadline, *kill;
         struct figures *last; /* of the last step that counts */
 };
 
@@ -51,13 +49,10 @@ void runner_stop(struct supervisor *s, enum job_state state, const char *reason)
 /* Something may have changed: looks whether the run began or ended. */
 void runner_poll(struct supervisor *s);
 
-/* A child was reaped: recovers the ledger, the seats and the guard. Before its slot is used again. */
-void runner_on_death(struct supervisor *s, const struct child_death *death);
-
-/* Its successor was forked: calls workers to the seats that are empty. */
-void runner_on_respawn(struct supervisor *s);
+/* Calls workers to the seats that are empty; they need not be there yet. */
+void runner_call_missing(struct supervisor *s);
 
 /* Progress of a job for the protocol; never NULL but when out of memory. */
-json_t *runner_progress(const struct supervisor *s, const struct job *job);
+json_t *runner_progress(struct supervisor *s, const struct job *job);
 
 #endif

@@ -18,23 +18,6 @@ static const char *const private_settings[][2] = {
 };
 
 static int
-apply_setting(struct config *c, const char *setting)
-{
-        AUTO_FREE char *name = strdup(setting), *message = NULL;
-        char *equals = name ? strchr(name, '=') : NULL;
-
-        if (!equals) {
-                log_error("--set: given \"%s\", allowed section.key=value", setting);
-                return SETTINGS_E_INVALID;
-        }
-        *equals = 0;
-        if (config_set(c, name, equals + 1, &message) == 0)
-                return 0;
-        log_error("--set: %s", message ? message : "out of memory");
-        return SETTINGS_E_INVALID;
-}
-
-static int
 apply_one(struct config *c, const char *name, const char *value)
 {
         AUTO_FREE char *message = NULL;
@@ -43,6 +26,21 @@ apply_one(struct config *c, const char *name, const char *value)
                 return 0;
         log_error("%s", message ? message : "out of memory");
         return SETTINGS_E_INVALID;
+}
+
+/* --set section.key=value */
+static int
+apply_setting(struct config *c, const char *setting)
+{
+        AUTO_FREE char *name = strdup(setting);
+        char *equals = name ? strchr(name, '=') : NULL;
+
+        if (!equals) {
+                log_error("--set: given \"%s\", allowed section.key=value", setting);
+                return SETTINGS_E_INVALID;
+        }
+        *equals = 0;
+        return apply_one(c, name, equals + 1);
 }
 
 static int

@@ -8,7 +8,7 @@
 #include <sys/stat.h>
 
 static json_t *
-describe_job(const struct supervisor *s, const struct job *job)
+describe_job(struct supervisor *s, const struct job *job)
 {
         return json_pack("{s:s, s:I, s:s, s:s, s:s, s:s, s:s?, s:b, s:f, s:o}", "id", job->id, "uid",
                          (json_int_t)job->uid, "user", job->user, "method", job->method, "summary", job->summary,
@@ -21,17 +21,12 @@ json_t *
 status_jobs(struct supervisor *s)
 {
         json_t *jobs = json_array();
-        unsigned waiting = queue_length(&s->queue);
         struct job *job;
 
         if (s->queue.running)
                 json_array_append_new(jobs, describe_job(s, s->queue.running));
-        for (unsigned position = 1; position <= waiting; position++) {
-                TAILQ_FOREACH (job, &s->queue.waiting, entry) {
-                        if (queue_position(&s->queue, job) == position)
-                                json_array_append_new(jobs, describe_job(s, job));
-                }
-        }
+        TAILQ_FOREACH (job, queue_waiting(&s->queue), entry)
+                json_array_append_new(jobs, describe_job(s, job));
         TAILQ_FOREACH_REVERSE (job, &s->queue.ended, job_list, entry)
                 json_array_append_new(jobs, describe_job(s, job));
         return jobs;
@@ -64,7 +59,7 @@ tasks_of(const struct supervisor *s, uint32_t slot)
                 const struct seat *seat = &segment->seats[i];
                 uint32_t claim = atomic_load(&seat->claim);
 
-                if ((atomic_load(&seat->word) & 0xffff) != slot + 1 ||
+                if (seat_owner(atomic_load(&seat->word)) != slot + 1 ||
                     atomic_load(&segment->slots[slot].state) != SLOT_RUNNING)
                         continue;
                 tasks += atomic_load(&seat->tasks);
@@ -182,7 +177,7 @@ describe_daemon(const struct supervisor *s)
                          s->options.private_daemon, "state", s->leaving ? "stopping" : "running", "uptime_s",
                          (double)(clock_now_ns() - s->started_ns) / (double)NS_PER_S, "socket", s->config.socket,
                          "config", s->config_path, "clients", (json_int_t)service_clients(s->service), "queue",
-                         (json_int_t)queue_length(&s->queue), "queue_limit", (json_int_t)s->config.queue_limit,
+                         (json_int_t)s->queue.n_waiting, "queue_limit", (json_int_t)s->config.queue_limit,
                          "jobs_finished", (json_int_t)s->queue.jobs_ended, "restarts", (json_int_t)s->children.deaths);
 }
 

@@ -60,10 +60,15 @@ reload(struct supervisor *s)
 
 /* ── leaving ── */
 
+/* When the last job has ended and everybody has read what he was sent, or has had the time to. */
 static bool
-leaving_is_done(const struct supervisor *s)
+leaving_is_done(struct supervisor *s)
 {
-        return s->leaving && !s->queue.running && !service_is_busy(s->service);
+        if (s->queue.running)
+                return false;
+        if (s->jobs_over_ns == 0)
+                s->jobs_over_ns = clock_now_ns();
+        return !service_is_busy(s->service) || clock_now_ns() - s->jobs_over_ns > LEAVE_PATIENCE_MS * NS_PER_MS;
 }
 
 static void
@@ -89,6 +94,7 @@ end_queued(struct supervisor *s)
                 job->reason = strdup("shutting down");
                 queue_end(&s->queue, job);
                 methods_answer_watchers(s, job);
+                queue_trim(&s->queue, s->config.keep_results);
         }
 }
 
@@ -187,7 +193,8 @@ supervisor_on_job_end(struct supervisor *s, struct job *job)
         methods_answer_watchers(s, job);
         queue_trim(&s->queue, s->config.keep_results);
         notify_status("idle, %llu jobs so far", (unsigned long long)s->queue.jobs_ended);
-        supervisor_start_next(s);
+        /* Not from here: a job that fails at its start ends here again. */
+        event_active(s->poll, EV_TIMEOUT, 0);
         supervisor_consider_idle(s);
 }
 
@@ -212,7 +219,7 @@ supervisor_consider_idle(struct supervisor *s)
         struct timeval tv;
 
         evtimer_del(s->idle);
-        if (wait == 0 || s->leaving || s->queue.running || queue_length(&s->queue) > 0 ||
+        if (wait == 0 || s->leaving || s->queue.running || s->queue.n_waiting > 0 ||
             service_clients(s->service) > 0)
                 return;
         if (unfetched && now - unfetched < s->config.keep_unfetched_ns)
@@ -265,6 +272,7 @@ static void
 on_poll(evutil_socket_t fd, short what, void *arg)
 {
         runner_poll(arg);
+        supervisor_start_next(arg);
 }
 
 static void
@@ -331,7 +339,11 @@ count_workers(struct supervisor *s)
         unsigned usable;
 
         CPU_ZERO(&s->cpus);
-        sched_getaffinity(0, sizeof(s->cpus), &s->cpus);
+        if (sched_getaffinity(0, sizeof(s->cpus), &s->cpus) < 0) {
+                log_warning("cannot tell on which CPUs it may run: %s", strerror(errno));
+                for (long i = 0; i < sysconf(_SC_NPROCESSORS_ONLN) && i < CPU_SETSIZE; i++)
+                        CPU_SET(i, &s->cpus);
+        }
         s->quota_cpus = cpus_quota("/proc/self/cgroup", "/sys/fs/cgroup");
         usable = MIN(cpus_usable(&s->cpus, s->quota_cpus), s->config.max_workers);
         s->processes = s->config.processes ? (uint32_t)s->config.processes : usable;

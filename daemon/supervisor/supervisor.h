@@ -33,12 +33,13 @@ struct supervisor {
         uint64_t clock_overhead_ns;
         uint64_t started_ns;
         struct event_base *base;
-        struct event *signals[4], *doorbell, *poll, *idle, *leave, *watchdog;
+        struct event *signals[3], *doorbell, *poll, *idle, *leave, *watchdog;
         struct children children;
         struct queue queue;
         struct runner runner;
         struct service *service;
         bool leaving;            /* SIGTERM or Stop came */
+        uint64_t jobs_over_ns;   /* while leaving: since when no job runs any more; 0: one does */
 };
 
 /* Positive results of supervisor_new(). */

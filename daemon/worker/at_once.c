@@ -72,18 +72,14 @@ start_batch(struct batch *b)
         const struct run *run = b->worker->setup->segment.run;
         uint64_t before = b->started;
 
-        while (b->started < b->size && !stopped(b->worker)) {
+        for (; b->started < b->size && !stopped(b->worker); b->started++) {
                 struct batch_task *t = &b->tasks[b->started];
+                bool poisoned = b->worker->kind == WORKER_THREAD && find_poison(run, b->base + b->started);
 
-                t->start_error = 0;
-                if (b->worker->kind == WORKER_THREAD && find_poison(run, b->base + b->started)) {
-                        b->started++;
-                        continue;
-                }
-                t->start_error = start_one(b, b->started);
+                t->start_error = poisoned ? 0 : start_one(b, b->started);
                 if ((t->start_error == -EAGAIN || t->start_error == -ENOMEM) && b->started > before)
                         break;
-                b->started++;
+                atomic_fetch_add_explicit(&b->worker->seat->in_flight, 1, memory_order_relaxed);
         }
         return b->started - before;
 }
@@ -183,6 +179,7 @@ commit_started(struct batch *b, uint64_t *i)
                 if (end_ns > t->begin_ns)
                         sampler_record(&w->sampler, w->seat, end_ns - t->begin_ns);
                 task_loop_commit(w, owner, b->size, b->base + *i, rc, result, &sum);
+                atomic_fetch_sub_explicit(&w->seat->in_flight, 1, memory_order_relaxed);
         }
         return true;
 }
@@ -210,18 +207,15 @@ at_once_execute(struct worker *w, uint64_t base, uint64_t size)
 {
         uint64_t i = ledger_progress(atomic_load_explicit(&w->line->word, memory_order_relaxed));
         struct batch b = { .worker = w, .base = base, .first = i, .size = size, .started = i };
-        struct run *run = w->setup->segment.run;
         bool goes_on = true;
 
         if (batch_init(&b) < 0) {
-                int32_t none = 0;
-
-                atomic_compare_exchange_strong(&run->prepare_error, &none, -ENOMEM);
-                __atomic_fetch_or(&run->attention, ATTENTION_STOP, __ATOMIC_RELAXED);
+                worker_report_error(w, -ENOMEM);
                 return false;
         }
         while (goes_on && i < size)
                 goes_on = start_batch(&b) > 0 && commit_started(&b, &i);
+        atomic_store_explicit(&w->seat->in_flight, 0, memory_order_relaxed);
         free(b.tasks);
         if (b.mailboxes)
                 munmap(b.mailboxes, b.mailbox_bytes);

@@ -69,22 +69,34 @@ read_run_queue_wait(int fd)
         return sscanf(buf, "%llu %llu", &on_cpu, &waited) == 2 ? waited : 0;
 }
 
+static void
+add_rusage(struct evidence *e, int who)
+{
+        struct rusage usage;
+        struct evidence part;
+
+        getrusage(who, &usage);
+        evidence_from_rusage(&part, &usage);
+        evidence_add(e, &part);
+}
+
 void
 evidence_read(struct evidence *e, int fd, bool children)
 {
-        struct rusage usage;
         struct timespec cpu;
 
         /* getrusage() tells a thread's times as of its last tick; reading this clock brings them up to date. */
         clock_gettime(CLOCK_THREAD_CPUTIME_ID, &cpu);
-        getrusage(RUSAGE_THREAD, &usage);
-        evidence_from_rusage(e, &usage);
-        if (children) {
-                struct evidence of_children;
+        *e = (struct evidence){ .run_queue_wait_ns = read_run_queue_wait(fd) };
+        add_rusage(e, RUSAGE_THREAD);
+        if (children)
+                add_rusage(e, RUSAGE_CHILDREN);
+}
 
-                getrusage(RUSAGE_CHILDREN, &usage);
-                evidence_from_rusage(&of_children, &usage);
-                evidence_add(e, &of_children);
-        }
-        e->run_queue_wait_ns = read_run_queue_wait(fd);
+void
+evidence_read_process(struct evidence *e)
+{
+        *e = (struct evidence){ 0 };
+        add_rusage(e, RUSAGE_SELF);
+        add_rusage(e, RUSAGE_CHILDREN);
 }

@@ -15,6 +15,9 @@ int evidence_open(void);
  * the reaped children's shares are added. */
 void evidence_read(struct evidence *e, int fd, bool children);
 
+/* Of the whole calling process and the children it has reaped, as wait4(2) will tell of it one day. */
+void evidence_read_process(struct evidence *e);
+
 void evidence_from_rusage(struct evidence *e, const struct rusage *usage);
 
 /* to += now - base; a member that went backwards counts as 0. */

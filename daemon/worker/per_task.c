@@ -8,26 +8,36 @@
 #include <sys/mman.h>
 #include <time.h>
 
-/* How long a worker goes on trying to fork when the system is out of processes or memory. */
-#define FORK_TRIES 50
-#define FORK_PAUSE_NS (20 * NS_PER_MS)
+/* How long a worker goes on trying when the system is out of processes, threads or memory: 1 s. */
+#define START_TRIES 50
+#define START_PAUSE_NS (20 * NS_PER_MS)
 
 struct per_task {
         struct task_mailbox *mailbox; /* shared with the children */
 };
 
-static pid_t
-start_patiently(struct worker *w, uint64_t index)
+/* After a start that failed with `error`, for the `tried`th time: is it worth another try? Waits before it. */
+static bool
+try_again(int error, int tried)
 {
-        const struct timespec pause = { .tv_nsec = FORK_PAUSE_NS };
-        pid_t pid = -EAGAIN;
+        const struct timespec pause = { .tv_nsec = START_PAUSE_NS };
 
-        for (int i = 0; i < FORK_TRIES && (pid == -EAGAIN || pid == -ENOMEM); i++) {
-                if (i > 0)
-                        nanosleep(&pause, NULL);
+        if ((error != -EAGAIN && error != -ENOMEM) || tried >= START_TRIES)
+                return false;
+        nanosleep(&pause, NULL);
+        return true;
+}
+
+static pid_t
+start_process(struct worker *w, uint64_t index)
+{
+        pid_t pid;
+
+        for (int tried = 1;; tried++) {
                 pid = task_process_start(w, index, w->per_task->mailbox);
+                if (pid >= 0 || !try_again(pid, tried))
+                        return pid;
         }
-        return pid;
 }
 
 static int
@@ -38,7 +48,7 @@ execute_in_process(struct concd_ctx *ctx, uint64_t index, uint64_t *ret_result)
         const struct task_mailbox *m = w->per_task->mailbox;
 
         for (;;) {
-                pid_t pid = start_patiently(w, index);
+                pid_t pid = start_process(w, index);
 
                 if (pid < 0)
                         return pid;
@@ -65,10 +75,12 @@ static int
 execute_in_thread(struct concd_ctx *ctx, uint64_t index, uint64_t *ret_result)
 {
         struct task_thread t = { .worker = worker_of(ctx), .index = index };
-        int r = task_thread_start(&t);
+        int r;
 
-        if (r < 0)
-                return r;
+        for (int tried = 1; (r = task_thread_start(&t)) < 0; tried++) {
+                if (!try_again(r, tried))
+                        return r;
+        }
         task_thread_await(&t);
         *ret_result = t.mailbox.result;
         return t.mailbox.rc;

@@ -86,10 +86,25 @@ task_process_charge(struct worker *w)
 static void
 execute_alone(struct task_thread *t)
 {
-        struct worker own = *t->worker;
+        const struct worker *w = t->worker;
+        /* What does not change during a run; the worker goes on writing the rest. */
+        struct worker own = {
+                .setup = w->setup,
+                .slot = w->slot,
+                .seat = w->seat,
+                .seat_index = w->seat_index,
+                .spec = w->spec,
+                .workload = w->workload,
+                .ctx = {
+                        .struct_size = w->ctx.struct_size,
+                        .worker = w->ctx.worker,
+                        .params = w->ctx.params,
+                        .attention = w->ctx.attention,
+                        .ops = w->ctx.ops,
+                },
+        };
         int r = 0;
 
-        own.ctx.state = NULL;
         if (own.workload->prepare)
                 r = own.workload->prepare(&own.ctx);
         if (r < 0) {
@@ -107,12 +122,14 @@ task_thread_main(void *arg)
 {
         struct task_thread *t = arg;
 
-        fatal_enter(t->worker->slot, t->own_context ? t->index : UINT64_MAX, false);
+        /* Without the alternate stack an overflow of the thread's own would only be nobody's fault. */
+        (void)fatal_enter(t->worker->slot, t->own_context ? t->index : UINT64_MAX, true);
         if (t->own_context)
                 execute_alone(t);
         else
                 fill_mailbox(&t->mailbox, &t->worker->ctx, t->worker->workload, t->index);
         evidence_read(&t->evidence, -1, false);
+        fatal_leave();
         return NULL;
 }
 

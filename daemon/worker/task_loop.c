@@ -35,7 +35,7 @@ void
 sampler_init(struct sampler *s, uint64_t overhead_ns, uint64_t seed)
 {
         *s = (struct sampler){
-                .countdown = 1, .every = 1, .overhead_ns = overhead_ns, .random = seed * UINT64_C(0x9e3779b97f4a7c15) | 1,
+                .countdown = 1, .every = 1, .fresh = true, .overhead_ns = overhead_ns, .random = seed * UINT64_C(0x9e3779b97f4a7c15) | 1,
         };
 }
 
@@ -58,7 +58,7 @@ sampler_record(struct sampler *s, struct seat *seat, uint64_t ns)
                 s->probe_ns += ns;
                 if (++s->probes == PROBES)
                         s->every = choose_every(s);
-        } else if (s->every > 1 && s->sampled < PROBES && ++s->sampled == PROBES) {
+        } else if (s->every > 1 && s->fresh && s->sampled < PROBES && ++s->sampled == PROBES) {
                 histogram_reset(&seat->latency);
         }
         /* After the reset: a run that ends here still has a sample. */
@@ -245,12 +245,6 @@ execute_line(struct worker *w, uint64_t base, uint64_t size)
         return sum.done == size;
 }
 
-static void
-stamp_commit(struct seat *seat)
-{
-        atomic_store_explicit(&seat->commit_ns, clock_now_ns(), memory_order_relaxed);
-}
-
 /* One claimed line from claim_begin() to its end or release. */
 static bool
 serve_line(struct worker *w, uint32_t line)
@@ -264,6 +258,8 @@ serve_line(struct worker *w, uint32_t line)
                 return true;
         claim_begin(w->seat, line, ledger_progress(atomic_load_explicit(&w->line->word, memory_order_relaxed)));
         complete = w->spec->spawn == SPAWN_AT_ONCE ? at_once_execute(w, base, size) : execute_line(w, base, size);
+        /* The run ends at its last commit, whichever line that is in. */
+        atomic_store_explicit(&w->seat->commit_ns, clock_now_ns(), memory_order_relaxed);
         claim_end(w->seat, ledger_progress(atomic_load_explicit(&w->line->word, memory_order_relaxed)));
         if (!complete)
                 ledger_release(w->line);
@@ -274,27 +270,19 @@ serve_line(struct worker *w, uint32_t line)
 void
 task_loop_run(struct worker *w)
 {
+        const struct ledger_geometry *g = &w->spec->geometry;
         struct ledger_sweep sweep;
         uint32_t line;
-        bool own, was_own = true, worked = false, goes_on = true;
+        bool own, goes_on = true;
 
         sampler_init(&w->sampler, w->spec->clock_overhead_ns, w->seat_index + 1);
-        ledger_sweep_init(&sweep, &w->spec->geometry, w->seat_index, w->spec->seats);
-        /* The run ends at its last commit: the clock is read where the own stripe ends, and after every line that
-         * may be the last one; looking at lines that are taken is not work. */
+        /* What a killed holder of the seat found stays. */
+        w->sampler.fresh = w->seat->latency.samples == 0;
+        ledger_sweep_init(&sweep, g, w->seat_index, w->spec->seats);
         while (goes_on && ledger_sweep_next(&sweep, &line, &own)) {
                 uint64_t word = atomic_load_explicit(&w->setup->segment.ledger[line].word, memory_order_relaxed);
 
-                if (!own && was_own && worked)
-                        stamp_commit(w->seat);
-                was_own = own;
-                if (ledger_owner(word) != 0 || ledger_progress(word) >= ledger_line_size(&w->spec->geometry, line))
-                        continue;
-                goes_on = serve_line(w, line);
-                worked = true;
-                if (!own || !goes_on)
-                        stamp_commit(w->seat);
+                if (ledger_owner(word) == 0 && ledger_progress(word) < ledger_line_size(g, line))
+                        goes_on = serve_line(w, line);
         }
-        if (was_own && worked && goes_on)
-                stamp_commit(w->seat);
 }

@@ -119,8 +119,10 @@ follow_generation(struct worker *w)
                 struct semaphores fresh;
                 int r = semaphores_open(&fresh, h->uid, h->instance, generation);
 
-                if (r == -ENOENT)
-                        continue; /* replaced again meanwhile */
+                if (r == -ENOENT) {
+                        usleep(1000); /* replaced again meanwhile */
+                        continue;
+                }
                 if (r < 0) {
                         log_error("worker in slot %u cannot open the semaphores of generation %llu: %s", w->slot_index,
                                   (unsigned long long)generation, strerror(-r));
@@ -154,6 +156,7 @@ take_seat(struct worker *w)
                                                              seat_pack(run, SEAT_TAKEN, w->slot_index + 1),
                                                              memory_order_acq_rel, memory_order_relaxed))
                         continue;
+                w->run = run;
                 w->seat_index = i;
                 w->seat = &s->seats[i];
                 return true;
@@ -224,15 +227,20 @@ wait_at_barrier(struct worker *w)
         return true;
 }
 
-static void
+static int
 move_to_cpus(struct worker *w)
 {
         if (w->cpus_set && CPU_EQUAL(&w->cpus, &w->spec->cpus))
-                return;
-        if (sched_setaffinity(0, sizeof(w->spec->cpus), &w->spec->cpus) < 0)
-                log_warning("worker in slot %u cannot move to its CPUs: %s", w->slot_index, strerror(errno));
+                return 0;
+        if (sched_setaffinity(0, sizeof(w->spec->cpus), &w->spec->cpus) < 0) {
+                int r = -errno;
+
+                log_error("worker in slot %u cannot move to its CPUs: %s", w->slot_index, strerror(-r));
+                return r;
+        }
         w->cpus = w->spec->cpus;
         w->cpus_set = true;
+        return 0;
 }
 
 static int
@@ -240,6 +248,7 @@ begin_run(struct worker *w)
 {
         struct run *run = w->setup->segment.run;
         const struct mode *mode;
+        int r;
 
         w->spec = &run->spec;
         mode = &modes[w->spec->mode];
@@ -256,22 +265,14 @@ begin_run(struct worker *w)
         w->seat->slot = w->slot_index;
         w->seat->pid = atomic_load_explicit(&w->slot->pid, memory_order_relaxed);
         w->seat->tid = atomic_load_explicit(&w->slot->tid, memory_order_relaxed);
-        move_to_cpus(w);
         w->execute = w->workload->run;
-        if (w->spec->spawn == SPAWN_PER_TASK) {
-                int r = per_task_begin(w);
-
-                if (r < 0)
-                        return r;
-        }
-        if (w->workload->prepare) {
-                int r = w->workload->prepare(&w->ctx);
-
-                if (r < 0)
-                        return r;
-        }
-        w->prepared = true;
-        return 0;
+        r = move_to_cpus(w);
+        if (r == 0 && w->spec->spawn == SPAWN_PER_TASK)
+                r = per_task_begin(w);
+        if (r == 0 && w->workload->prepare)
+                r = w->workload->prepare(&w->ctx);
+        w->prepared = r == 0;
+        return r;
 }
 
 static void
@@ -288,13 +289,23 @@ end_run(struct worker *w)
         w->blocked_ns = 0;
 }
 
+/* Where the accounts stand now: what is used from here on belongs to the present seat. */
+static void
+take_base(struct worker *w, const struct evidence *now)
+{
+        w->slot->base = *now;
+        if (w->kind == WORKER_PROCESS)
+                evidence_read_process(&w->slot->base_process);
+}
+
 static void
 measured_part(struct worker *w)
 {
         bool children = w->spec->spawn != SPAWN_POOL && w->kind == WORKER_PROCESS;
         struct evidence now;
 
-        evidence_read(&w->slot->base, w->schedstat, children);
+        evidence_read(&now, w->schedstat, children);
+        take_base(w, &now);
         if (w->under_gil)
                 gil_acquire(&w->gil);
         task_loop_run(w);
@@ -302,7 +313,7 @@ measured_part(struct worker *w)
                 gil_release(&w->gil);
         evidence_read(&now, w->schedstat, children);
         evidence_add_since(&w->seat->evidence, &now, &w->slot->base);
-        w->slot->base = now;
+        take_base(w, &now);
 }
 
 static void
@@ -316,30 +327,38 @@ merge(struct worker *w)
         permits_release(&s.run->guard, guard, cell, &w->slot->permit_state);
 }
 
+void
+worker_report_error(struct worker *w, int error)
+{
+        struct run *run = w->setup->segment.run;
+        int32_t none = 0;
+
+        atomic_compare_exchange_strong(&run->prepare_error, &none, error);
+        __atomic_fetch_or(&run->attention, ATTENTION_STOP, __ATOMIC_RELAXED);
+}
+
 static void
 serve(struct worker *w)
 {
-        struct run *run = w->setup->segment.run;
-        uint64_t taken = atomic_load(&w->seat->word), number = taken >> 24;
-        uint64_t tasks_before = atomic_load(&w->seat->tasks);
+        uint32_t owner = w->slot_index + 1;
         int r;
 
+        /* The run may have been opened after a change of generation that was not seen yet. */
+        follow_generation(w);
+        w->seat->tasks_before = atomic_load(&w->seat->tasks);
         atomic_store_explicit(&w->slot->state, SLOT_RUNNING, memory_order_release);
         r = begin_run(w);
-        if (r < 0) {
-                int32_t none = 0;
-
-                atomic_compare_exchange_strong(&run->prepare_error, &none, r);
-                __atomic_fetch_or(&run->attention, ATTENTION_STOP, __ATOMIC_RELAXED);
-        }
-        atomic_store(&w->seat->word, seat_pack(number, SEAT_READY, w->slot_index + 1));
+        if (r < 0)
+                worker_report_error(w, r);
+        atomic_store(&w->seat->word, seat_pack(w->run, SEAT_READY, owner));
         if (r == 0 && wait_at_barrier(w))
                 measured_part(w);
         end_run(w);
         merge(w);
-        atomic_fetch_add_explicit(&w->slot->tasks, atomic_load(&w->seat->tasks) - tasks_before, memory_order_relaxed);
+        atomic_fetch_add_explicit(&w->slot->tasks, atomic_load(&w->seat->tasks) - w->seat->tasks_before,
+                                  memory_order_relaxed);
         atomic_store_explicit(&w->slot->state, SLOT_IDLE, memory_order_release);
-        atomic_store_explicit(&w->seat->word, seat_pack(number, SEAT_DONE, w->slot_index + 1), memory_order_release);
+        atomic_store_explicit(&w->seat->word, seat_pack(w->run, SEAT_DONE, owner), memory_order_release);
         worker_ring(w->setup);
 }
 

@@ -30,6 +30,7 @@ struct sampler {
         uint64_t probe_ns, overhead_ns;
         uint32_t probes;  /* tasks timed one after the other, at first */
         uint32_t sampled; /* tasks timed since, up to PROBES */
+        bool fresh;       /* the seat's histogram was empty, so that what the probe found may be thrown away */
 };
 
 /* One worker; private to its thread. */
@@ -45,6 +46,7 @@ struct worker {
         bool cpus_set;
 
         /* The present run. */
+        uint64_t run; /* its number */
         uint32_t seat_index;
         struct seat *seat;
         const struct run_spec *spec;
@@ -70,6 +72,9 @@ void worker_main(const struct worker_setup *setup, const struct semaphores *sema
 
 /* The worker that `ctx` belongs to. */
 struct worker *worker_of(struct concd_ctx *ctx);
+
+/* The run cannot go on: notes the first error and tells all workers to stop. `error` is a negative errno. */
+void worker_report_error(struct worker *w, int error);
 
 /* Wakes the supervisor. Async-signal safe. */
 void worker_ring(const struct worker_setup *setup);

@@ -16,7 +16,7 @@
 
 enum { FAIL_PARAM_KIND, FAIL_PARAM_AT, FAIL_PARAM_EVERY };
 
-enum fail_kind { FAIL_ERROR, FAIL_WRONG, FAIL_SEGV, FAIL_ABORT, FAIL_EXIT, FAIL_KILL, FAIL_HANG };
+enum fail_kind { FAIL_ERROR, FAIL_WRONG, FAIL_SEGV, FAIL_ABORT, FAIL_EXIT, FAIL_QUIT, FAIL_KILL, FAIL_HANG };
 
 static const char *const fail_kinds[] = {
         [FAIL_ERROR] = "error",
@@ -24,6 +24,7 @@ static const char *const fail_kinds[] = {
         [FAIL_SEGV] = "segv",
         [FAIL_ABORT] = "abort",
         [FAIL_EXIT] = "exit",
+        [FAIL_QUIT] = "quit",
         [FAIL_KILL] = "kill",
         [FAIL_HANG] = "hang",
         NULL,
@@ -64,6 +65,8 @@ fail_now(enum fail_kind kind, uint64_t index, uint64_t *ret_result)
                 abort();
         case FAIL_EXIT:
                 exit(FAIL_EXIT_CODE);
+        case FAIL_QUIT:
+                _exit(FAIL_EXIT_CODE); /* past all handlers: nobody can tell who it was */
         case FAIL_KILL:
                 kill(getpid(), SIGKILL);
                 break;

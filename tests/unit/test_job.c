@@ -184,7 +184,7 @@ START_TEST(running_job_is_found_and_has_no_position)
 {
         struct job *first = add_job(1), *second = add_job(1), *done;
 
-        ck_assert_uint_eq(queue_length(&q), 2);
+        ck_assert_uint_eq(q.n_waiting, 2);
         done = end_next();
         ck_assert_ptr_eq(queue_next(&q), second);
         ck_assert_ptr_eq(q.running, second);
@@ -196,7 +196,7 @@ START_TEST(running_job_is_found_and_has_no_position)
         ck_assert_ptr_eq(queue_find(&q, second->id), second);
         ck_assert_ptr_eq(queue_find(&q, done->id), done);
         ck_assert_ptr_null(queue_find(&q, "0123456789abcdef0123456789abcdef"));
-        ck_assert_uint_eq(queue_length(&q), 1);
+        ck_assert_uint_eq(q.n_waiting, 1);
         ck_assert_uint_eq(queue_length_of(&q, 1), 0);
         ck_assert_uint_eq(queue_length_of(&q, 2), 1);
 }
@@ -305,7 +305,7 @@ START_TEST(order_is_the_models_and_positions_tell_it)
         random_queue(&m, (unsigned)_i + 1);
         n = m.n;
         memcpy(jobs, m.jobs, sizeof(jobs));
-        ck_assert_uint_eq(queue_length(&q), n);
+        ck_assert_uint_eq(q.n_waiting, n);
         for (unsigned i = 0; i < n; i++)
                 positions[i] = queue_position(&q, jobs[i]);
         for (unsigned place = 1; place <= n; place++) {
