@@ -609,6 +609,51 @@ START_TEST(crowd_that_dies_counts_exactly)
 }
 END_TEST
 
+/* One line under one writer: what is read must be of one instant, though the writer overtakes the reader all the time. */
+struct overtaking {
+        struct ledger_geometry g;
+        struct ledger_line line;
+        _Atomic uint32_t stop;
+};
+
+static void *
+overtake(void *arg)
+{
+        struct overtaking *o = arg;
+        struct ledger_sum sum;
+        uint64_t owner = ledger_open(&o->line, &sum);
+
+        while (!atomic_load_explicit(&o->stop, memory_order_relaxed)) {
+                sum.acc = sum.done + 1;
+                sum.failed = sum.done + 1;
+                sum.wrong = sum.done + 1;
+                ledger_commit(&o->line, owner, LEDGER_PROGRESS_MAX, &sum);
+        }
+        return NULL;
+}
+
+START_TEST(reader_sees_one_instant)
+{
+        uint64_t begin = clock_now_ns();
+        struct overtaking o = {0};
+        struct ledger_sum sum;
+        pthread_t writer;
+
+        ledger_geometry_init_endless(&o.g, 1);
+        ck_assert(ledger_claim(&o.line, LEDGER_PROGRESS_MAX, 1));
+        ck_assert_int_eq(pthread_create(&writer, NULL, overtake, &o), 0);
+        while (clock_now_ns() - begin < 300 * NS_PER_MS) {
+                ledger_sum(&o.line, &o.g, &sum);
+                if (sum.acc != sum.done || sum.failed != sum.done || sum.wrong != sum.done)
+                        ck_abort_msg("done %lu, acc %lu, failed %lu, wrong %lu", sum.done, sum.acc, sum.failed,
+                                     sum.wrong);
+        }
+        atomic_store(&o.stop, 1);
+        pthread_join(writer, NULL);
+        ck_assert_uint_gt(sum.done, 0);
+}
+END_TEST
+
 #define PROCESSES 3
 #define STORM     UINT64_C(1000000)
 #define KILLS     40
@@ -736,6 +781,7 @@ main(void)
         tcase_add_test(line, third_attempt_gives_the_task_up);
         tcase_add_test(line, timed_out_task_is_given_up_at_once);
         tcase_add_test(crowd, crowd_that_dies_counts_exactly);
+        tcase_add_test(crowd, reader_sees_one_instant);
         tcase_add_test(crowd, killed_processes_count_exactly);
         tcase_set_timeout(geometry, 30);
         tcase_set_timeout(crowd, 60);

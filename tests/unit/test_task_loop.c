@@ -8,7 +8,9 @@
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stddef.h>
 #include <sys/mman.h>
+#include <sys/ptrace.h>
 #include <sys/wait.h>
 
 static struct worker_setup setup_of_all;
@@ -347,8 +349,8 @@ START_TEST(settled_count_is_exact)
 }
 END_TEST
 
-#define STORM UINT64_C(3000000)
-#define KILLS 40
+#define STORM UINT64_C(65536)
+#define KILLS 200
 
 static pid_t
 worker_fork(uint32_t i)
@@ -379,22 +381,24 @@ worker_bury(uint32_t i, pid_t pid)
         return WIFSIGNALED(status);
 }
 
-/* Short lines, so that many are killed between two claims. */
+/* A line for each task, so that many are killed between two claims. */
 START_TEST(killed_workers_leave_exact_counts)
 {
         uint64_t random = (uint64_t)getpid(), expected = fixture_sum(STORM), tasks;
         unsigned kills = 0;
         pid_t pid[3];
 
+        segment_unmap(s);
+        fixture_segment_of(s, STORM);
         while (kills < KILLS) {
-                fixture_run(s, STORM, STORM / FIXTURE_CHUNKS + 1, 3);
+                fixture_run(s, STORM, 1, 3);
                 memset(s->seats, 0, 3 * sizeof(*s->seats));
                 for (uint32_t i = 0; i < 3; i++)
                         pid[i] = worker_fork(i);
                 while (sum_of_all().done < STORM) {
                         uint32_t victim = (uint32_t)fixture_random(&random) % 3;
 
-                        usleep((useconds_t)(fixture_random(&random) % 1500));
+                        usleep((useconds_t)(fixture_random(&random) % 1000));
                         kills += worker_bury(victim, pid[victim]);
                         pid[victim] = worker_fork(victim);
                 }
@@ -407,6 +411,64 @@ START_TEST(killed_workers_leave_exact_counts)
                 ck_assert_uint_eq(sum_of_all().done, STORM);
                 ck_assert_uint_eq(sum_of_all().acc, expected);
         }
+}
+END_TEST
+
+/* As if the worker were killed here: on a copy, so that it goes on. */
+static void
+check_death_here(unsigned step)
+{
+        static struct seat seat;
+        struct ledger_geometry *g = &s->run->spec.geometry;
+        uint8_t verdict[1 + 2 * FIXTURE_WORKERS] = {0};
+        struct ledger_line lines[3];
+        struct ledger_sum sum;
+
+        memcpy(&seat, &s->seats[0], offsetof(struct seat, evidence));
+        memcpy(lines, s->ledger, sizeof(lines));
+        ledger_sum(lines, g, &sum);
+        task_loop_settle(&seat, lines, g->n_lines);
+        ck_assert_msg(seat.tasks == sum.done, "instruction %u: %lu tasks of the seat, %lu of the ledger", step,
+                      (unsigned long)seat.tasks, (unsigned long)sum.done);
+        verdict[segment_process_slot(s, 0)] = LEDGER_FREE;
+        ledger_recover(lines, g, verdict, NULL, NULL);
+        for (uint32_t i = 0; i < g->n_lines; i++)
+                ck_assert_uint_eq(ledger_owner(atomic_load(&lines[i].word)), 0);
+        ledger_sum(lines, g, &sum);
+        ck_assert_uint_eq(seat.tasks, sum.done);
+        ck_assert_uint_eq(sum.acc, fixture_sum(sum.done));
+}
+
+/* Every instruction from claim to commit and back, one by one. Where the kernel lets nobody trace, there is no test. */
+START_TEST(death_at_any_instruction_leaves_exact_counts)
+{
+        unsigned steps = 0;
+        struct worker w;
+        int status;
+        pid_t pid;
+
+        fixture_run(s, 7, 3, 1); /* two lines of three tasks and one of one */
+        pid = fork();
+        ck_assert_int_ge(pid, 0);
+        if (pid == 0) {
+                if (ptrace(PTRACE_TRACEME, 0, NULL, NULL) < 0)
+                        _exit(1);
+                fixture_worker(&w, &setup_of_all, &workload, 0);
+                raise(SIGSTOP);
+                task_loop_run(&w);
+                _exit(0);
+        }
+        ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+        if (WIFEXITED(status))
+                return;
+        while (WIFSTOPPED(status)) {
+                check_death_here(steps++);
+                ck_assert_int_eq(ptrace(PTRACE_SINGLESTEP, pid, NULL, NULL), 0);
+                ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+        }
+        ck_assert(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+        ck_assert_uint_gt(steps, 100);
+        ck_assert_uint_eq(s->seats[0].tasks, 7);
 }
 END_TEST
 
@@ -536,6 +598,7 @@ main(void)
         tcase_add_test(loop, first_failures_are_noted_whole);
         tcase_add_loop_test(settle, settled_count_is_exact, 0, ARRAY_SIZE(windows));
         tcase_add_test(settle, killed_workers_leave_exact_counts);
+        tcase_add_test(settle, death_at_any_instruction_leaves_exact_counts);
         tcase_add_test(sampler, overhead_is_taken_off);
         tcase_add_test(sampler, long_tasks_are_all_timed);
         tcase_add_test(sampler, short_tasks_are_timed_now_and_then);

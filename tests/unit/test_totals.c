@@ -39,6 +39,7 @@ setup(void)
         s.run->spec.seats = 3; /* the fourth has figures, too, but is of another run */
         for (uint32_t i = 0; i < FIXTURE_WORKERS; i++)
                 fill_seat(i, unit_of(i));
+        s.seats[3].merged = 1;
         memset(t, 0x55, sizeof(*t));
         totals_reset(&s);
 }

@@ -272,6 +272,10 @@ START_TEST(barrier_waits_for_all)
         start_workers(threads, WORKER_THREAD, 2);
         open_run();
         UNTIL(seats_in(SEAT_READY) == 2);
+        if (_i == 0) { /* the third is there, and not ready yet */
+                atomic_store(&s->seats[2].word, seat_pack(RUN, SEAT_TAKEN, 9));
+                usleep(150000);
+        }
         usleep(20000);
         ledger_sum(s->ledger, &s->run->spec.geometry, &sum);
         ck_assert_uint_eq(sum.done, 0);

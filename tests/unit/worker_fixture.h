@@ -19,13 +19,19 @@
 #define FIXTURE_CHUNKS  1024
 
 static inline void
-fixture_segment(struct segment *s)
+fixture_segment_of(struct segment *s, uint32_t chunks)
 {
         char instance[32];
 
         snprintf(instance, sizeof(instance), "unit-%d", getpid());
-        ck_assert_int_eq(segment_create(s, geteuid(), instance, FIXTURE_WORKERS, FIXTURE_CHUNKS), 0);
+        ck_assert_int_eq(segment_create(s, geteuid(), instance, FIXTURE_WORKERS, chunks), 0);
         segment_unlink(s);
+}
+
+static inline void
+fixture_segment(struct segment *s)
+{
+        fixture_segment_of(s, FIXTURE_CHUNKS);
 }
 
 static inline void
@@ -33,7 +39,7 @@ fixture_run(struct segment *s, uint64_t count, uint64_t chunk, uint32_t seats)
 {
         s->run->spec.seats = seats;
         s->run->spec.clock_overhead_ns = 40;
-        ck_assert_int_eq(ledger_geometry_init(&s->run->spec.geometry, count, chunk, FIXTURE_CHUNKS, NULL), 0);
+        ck_assert_int_eq(ledger_geometry_init(&s->run->spec.geometry, count, chunk, s->header->ledger_chunks, NULL), 0);
         ledger_reset(s->ledger, &s->run->spec.geometry);
 }
 
