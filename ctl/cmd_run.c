@@ -10,7 +10,6 @@
 
 #include <string.h>
 
-
 extern const struct command command_run;
 
 static const struct option_spec options[] = {

@@ -9,16 +9,17 @@ static const struct {
         struct option option;
         const char *value, *help;
 } rows[] = {
-        { { "config", required_argument, NULL, OPT_CONFIG }, "FILE", "read this configuration file" },
-        { { "set", required_argument, NULL, OPT_SET }, "KEY=VALUE", "set section.key, over the file; repeatable" },
-        { { "instance", required_argument, NULL, OPT_INSTANCE }, "NAME", "as --set daemon.instance=NAME" },
-        { { "socket", required_argument, NULL, OPT_SOCKET }, "PATH", "as --set daemon.socket=PATH" },
-        { { "private", no_argument, NULL, OPT_PRIVATE }, NULL,
-          "serve one user: no default file, leave after 60 s of idleness" },
-        { { "check-config", no_argument, NULL, OPT_CHECK }, NULL, "check the configuration and leave" },
-        { { "print-config", no_argument, NULL, OPT_PRINT }, NULL, "print the default configuration file" },
-        { { "version", no_argument, NULL, OPT_VERSION }, NULL, "print the version" },
-        { { "help", no_argument, NULL, OPT_HELP }, NULL, "print this" },
+        {{"config", required_argument, NULL, OPT_CONFIG}, "FILE", "read this configuration file"},
+        {{"set", required_argument, NULL, OPT_SET}, "KEY=VALUE", "set section.key, over the file; repeatable"},
+        {{"instance", required_argument, NULL, OPT_INSTANCE}, "NAME", "as --set daemon.instance=NAME"},
+        {{"socket", required_argument, NULL, OPT_SOCKET}, "PATH", "as --set daemon.socket=PATH"},
+        {{"private", no_argument, NULL, OPT_PRIVATE},
+         NULL,
+         "serve one user: no default file, leave after 60 s of idleness"},
+        {{"check-config", no_argument, NULL, OPT_CHECK}, NULL, "check the configuration and leave"},
+        {{"print-config", no_argument, NULL, OPT_PRINT}, NULL, "print the default configuration file"},
+        {{"version", no_argument, NULL, OPT_VERSION}, NULL, "print the version"},
+        {{"help", no_argument, NULL, OPT_HELP}, NULL, "print this"},
 };
 
 static void
@@ -73,13 +74,13 @@ apply(struct options *o, int option, size_t *n_settings)
 void
 options_parse(int argc, char **argv, struct options *ret)
 {
-        struct option table[ARRAY_SIZE(rows) + 1] = { 0 };
+        struct option table[ARRAY_SIZE(rows) + 1] = {0};
         size_t n_settings = 0;
         int option;
 
         for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
                 table[i] = rows[i].option;
-        *ret = (struct options){ .action = OPTIONS_RUN };
+        *ret = (struct options){.action = OPTIONS_RUN};
         ret->settings.settings = calloc((size_t)argc + 1, sizeof(char *));
         if (!ret->settings.settings) {
                 ret->action = OPTIONS_ERROR;

@@ -10,16 +10,16 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
-#define MIN(a, b) ((a) < (b) ? (a) : (b))
-#define MAX(a, b) ((a) > (b) ? (a) : (b))
-#define LIKELY(x) __builtin_expect(!!(x), 1)
-#define UNLIKELY(x) __builtin_expect(!!(x), 0)
+#define ARRAY_SIZE(a)          (sizeof(a) / sizeof((a)[0]))
+#define MIN(a, b)              ((a) < (b) ? (a) : (b))
+#define MAX(a, b)              ((a) > (b) ? (a) : (b))
+#define LIKELY(x)              __builtin_expect(!!(x), 1)
+#define UNLIKELY(x)            __builtin_expect(!!(x), 0)
 #define PRINTF_LIKE(fmt, args) __attribute__((format(printf, fmt, args)))
 
 #define NS_PER_US UINT64_C(1000)
 #define NS_PER_MS UINT64_C(1000000)
-#define NS_PER_S UINT64_C(1000000000)
+#define NS_PER_S  UINT64_C(1000000000)
 
 static inline void
 cleanup_free(void *p)
@@ -48,17 +48,17 @@ cleanup_json(json_t **j)
 }
 
 /* The variable owns its value until the end of its scope. */
-#define AUTO_FREE __attribute__((cleanup(cleanup_free)))
-#define AUTO_CLOSE __attribute__((cleanup(cleanup_close)))
+#define AUTO_FREE   __attribute__((cleanup(cleanup_free)))
+#define AUTO_CLOSE  __attribute__((cleanup(cleanup_close)))
 #define AUTO_FCLOSE __attribute__((cleanup(cleanup_fclose)))
-#define AUTO_JSON __attribute__((cleanup(cleanup_json)))
+#define AUTO_JSON   __attribute__((cleanup(cleanup_json)))
 
 /* Gives ownership away: returns the pointer and leaves NULL behind. */
-#define TAKE(p)                         \
-        ({                              \
-                __auto_type p_ = (p);   \
-                (p) = NULL;             \
-                p_;                     \
+#define TAKE(p)                                                                                                        \
+        ({                                                                                                             \
+                __auto_type p_ = (p);                                                                                  \
+                (p) = NULL;                                                                                            \
+                p_;                                                                                                    \
         })
 
 #endif

@@ -15,7 +15,7 @@
 
 #define HISTOGRAM_SUB_BITS 6
 #define HISTOGRAM_MAX_BITS 43 /* values from 2^43 ns (2.4 h) on count into the last bucket; max stays exact */
-#define HISTOGRAM_BUCKETS ((HISTOGRAM_MAX_BITS - HISTOGRAM_SUB_BITS + 1) << HISTOGRAM_SUB_BITS)
+#define HISTOGRAM_BUCKETS  ((HISTOGRAM_MAX_BITS - HISTOGRAM_SUB_BITS + 1) << HISTOGRAM_SUB_BITS)
 
 struct histogram {
         uint64_t samples;

@@ -109,7 +109,8 @@ members_take(json_t *message, const struct member *members, size_t n_members, co
         const char *key;
         json_t *value;
 
-        json_object_foreach (message, key, value) {
+        json_object_foreach(message, key, value)
+        {
                 const char *wrong = "an unknown key";
 
                 for (size_t i = 0; i < n_members; i++)
@@ -136,8 +137,8 @@ varlink_call_decode(const char *msg, size_t len, struct varlink_call *ret, const
         const char *method = NULL;
         json_t *parameters = NULL;
         const struct member members[] = {
-                {"method", MEMBER_TEXT, &method},     {"parameters", MEMBER_OBJECT, &parameters},
-                {"oneway", MEMBER_FLAG, &call.oneway}, {"more", MEMBER_FLAG, &call.more},
+                {"method", MEMBER_TEXT, &method},        {"parameters", MEMBER_OBJECT, &parameters},
+                {"oneway", MEMBER_FLAG, &call.oneway},   {"more", MEMBER_FLAG, &call.more},
                 {"upgrade", MEMBER_FLAG, &call.upgrade},
         };
 

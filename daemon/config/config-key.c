@@ -10,9 +10,9 @@
 #include <string.h>
 
 const struct config_key config_keys[N_KEYS] = {
-#define X(section, key, member, type, min, max, def, reload, help)                                              \
-        {#section, #key,          #section "." #key, offsetof(struct config, member), KEY_##type, min, max,     \
-         def,      KEY_##reload,  help},
+#define X(section, key, member, type, min, max, def, reload, help)                                                     \
+        {#section,     #key, #section "." #key, offsetof(struct config, member), KEY_##type, min, max, def,            \
+         KEY_##reload, help},
         CONFIG_KEYS(X)
 #undef X
 };

@@ -108,8 +108,8 @@ config_set_key(struct config *c, const struct config_key *key, const char *given
 }
 
 int
-config_check_orders(const struct config *c, const struct config_key **ret_lesser,
-                    const struct config_key **ret_greater, char **ret_message)
+config_check_orders(const struct config *c, const struct config_key **ret_lesser, const struct config_key **ret_greater,
+                    char **ret_message)
 {
         for (size_t i = 0; i < ARRAY_SIZE(key_orders); i++) {
                 const struct config_key *lesser = config_key_at(key_orders[i].lesser);
@@ -120,9 +120,8 @@ config_check_orders(const struct config *c, const struct config_key **ret_lesser
                         continue;
                 *ret_lesser = lesser;
                 *ret_greater = greater;
-                *ret_message = message_new("%s: given \"%" PRIu64 "\", allowed %" PRIu64 " to %" PRIu64
-                                           ", which is %s", lesser->full_name, given, lesser->min, limit,
-                                           greater->full_name);
+                *ret_message = message_new("%s: given \"%" PRIu64 "\", allowed %" PRIu64 " to %" PRIu64 ", which is %s",
+                                           lesser->full_name, given, lesser->min, limit, greater->full_name);
                 return -EINVAL;
         }
         return 0;

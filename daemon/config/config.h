@@ -20,6 +20,7 @@
  * Types: COUNT (quantity_parse_count), DURATION (ns), MODE (octal), BOOL (yes, no), LEVEL (log level), STRING
  * (minimum and maximum are its length in bytes).
  * reload: LIVE keys take effect on SIGHUP for jobs submitted afterwards, RESTART keys at the next start. */
+/* clang-format off */
 #define CONFIG_KEYS(X) \
         X(daemon, instance, instance, STRING, 1, 32, "system", RESTART, \
           "name of this daemon in the names of its segment and semaphores") \
@@ -58,14 +59,16 @@
         X(clients, request_timeout, request_timeout_ns, DURATION, 100000000, 3600000000000, "30s", LIVE, \
           "time for a client to finish a request it began, and to read what it was sent")
 
+/* clang-format on */
+
 struct config {
 /* COUNT, DURATION and MODE are uint64_t, BOOL bool, LEVEL int (enum log_level), STRING char * (owned, never NULL). */
-#define CONFIG_TYPE_COUNT uint64_t
-#define CONFIG_TYPE_DURATION uint64_t
-#define CONFIG_TYPE_MODE uint64_t
-#define CONFIG_TYPE_BOOL bool
-#define CONFIG_TYPE_LEVEL int
-#define CONFIG_TYPE_STRING char *
+#define CONFIG_TYPE_COUNT                                          uint64_t
+#define CONFIG_TYPE_DURATION                                       uint64_t
+#define CONFIG_TYPE_MODE                                           uint64_t
+#define CONFIG_TYPE_BOOL                                           bool
+#define CONFIG_TYPE_LEVEL                                          int
+#define CONFIG_TYPE_STRING                                         char *
 #define X(section, key, member, type, min, max, def, reload, help) CONFIG_TYPE_##type member;
         CONFIG_KEYS(X)
 #undef X
@@ -84,8 +87,8 @@ void config_deinit(struct config *c);
  * Keys that limit each other (pool.threads is at most pool.max_workers) are checked after the last line. */
 int config_load(struct config *c, const char *path, char **ret_message);
 
-/* Sets one value, "section.key" = value, as --set does. Errors as config_load(), without file and line. Whether keys fit
- * each other is config_check()'s, so that the order of settings does not matter. */
+/* Sets one value, "section.key" = value, as --set does. Errors as config_load(), without file and line. Whether
+ * keys fit each other is config_check()'s, so that the order of settings does not matter. */
 int config_set(struct config *c, const char *name, const char *value, char **ret_message);
 
 /* Do the keys fit each other, however they were set? config_load() checks its own file. 0; or -EINVAL with

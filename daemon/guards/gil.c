@@ -66,7 +66,7 @@ static bool
 gil_wait(struct gil *gil, pthread_cond_t *cond)
 {
         uint64_t end = clock_now_ns() + gil->interval_ns;
-        struct timespec ts = { .tv_sec = (time_t)(end / NS_PER_S), .tv_nsec = (long)(end % NS_PER_S) };
+        struct timespec ts = {.tv_sec = (time_t)(end / NS_PER_S), .tv_nsec = (long)(end % NS_PER_S)};
         int r = pthread_cond_timedwait(cond, &gil->lock, &ts);
 
         assert(r == 0 || r == ETIMEDOUT);

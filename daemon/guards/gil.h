@@ -15,12 +15,12 @@
 /* Lies in the segment; all members are guarded by `lock`, but `interval_ns`, which does not change. */
 struct gil {
         pthread_mutex_t lock;
-        pthread_cond_t released;  /* signalled when locked becomes 0 */
-        pthread_cond_t taken;     /* broadcast when another thread than the last holder took it */
+        pthread_cond_t released; /* signalled when locked becomes 0 */
+        pthread_cond_t taken;    /* broadcast when another thread than the last holder took it */
         uint32_t locked;
-        uint32_t last_holder;     /* thread number + 1; 0 is none */
-        uint32_t waiters;         /* threads inside gil_acquire() that found it locked */
-        uint64_t switches;        /* how often the holder changed */
+        uint32_t last_holder; /* thread number + 1; 0 is none */
+        uint32_t waiters;     /* threads inside gil_acquire() that found it locked */
+        uint64_t switches;    /* how often the holder changed */
         uint64_t interval_ns;
 };
 
@@ -29,10 +29,10 @@ _Static_assert(sizeof(struct gil) <= LOCK_AREA_BYTES, "the segment has room for 
 /* What one thread knows of its own waiting; private to the thread. */
 struct gil_thread {
         struct gil *gil;
-        uint32_t *attention;      /* the run's attention word, the same for all threads of the lock */
-        uint32_t id;              /* number of the thread within the run, from 0 */
-        uint64_t wait_ns;         /* time for which gil_acquire() found it locked */
-        uint64_t switches;        /* times this thread took it over from another */
+        uint32_t *attention; /* the run's attention word, the same for all threads of the lock */
+        uint32_t id;         /* number of the thread within the run, from 0 */
+        uint64_t wait_ns;    /* time for which gil_acquire() found it locked */
+        uint64_t switches;   /* times this thread took it over from another */
 };
 
 /* The bit in the attention word by which a waiter asks the holder to let go. All changes of the word are

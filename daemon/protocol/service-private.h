@@ -66,8 +66,8 @@ bool session_is_busy(const struct session *session);
 void service_session_ended(struct service *service);
 
 /* Encodes a reply (`method` answered) or an error (`error` not NULL: with an interface in front, or one of the
- * service's own). In builds with assertions it is held to the IDL: what is not as declared is logged as an alert. Borrows
- * `parameters`, which may be NULL. Returns a malloc'ed message, or NULL when out of memory. */
+ * service's own). In builds with assertions it is held to the IDL: what is not as declared is logged as an alert.
+ * Borrows `parameters`, which may be NULL. Returns a malloc'ed message, or NULL when out of memory. */
 char *service_encode(struct service *service, const struct idl *idl, const char *method, const char *error,
                      json_t *parameters, bool continues, size_t *ret_len);
 

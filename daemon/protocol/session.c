@@ -2,23 +2,25 @@
 /*
  * One connection and the call that it is waiting for.
  *
- * When bytes arrive, session_dispatch() takes messages and hands each to its method's handler, as long as no call is
- * being answered. A handler answers at once, and the loop goes on; or later, and call_finish() kicks the session: its
- * next call starts from the event loop, never on the stack of whoever replied.
+ * When bytes arrive, session_dispatch() takes messages and hands each to its method's handler, as long as no call
+ * is being answered. A handler answers at once, and the loop goes on; or later, and call_finish() kicks the
+ * session: its next call starts from the event loop, never on the stack of whoever replied.
  *
- * Reading never stops while the client may still send, because only reading shows that it went away. So what may pile
- * up is bounded: a message by max_message; and the requests behind a call in progress together by as much again.
+ * Reading never stops while the client may still send, because only reading shows that it went away. So what may
+ * pile up is bounded: a message by max_message; and the requests behind a call in progress together by as much
+ * again.
  *
- * How a connection ends. A full close of the client, or an error of the socket: whatever it asked for is moot. A client
- * may also close only its writing side and wait for replies (`printf … | socat`): EOF is read then too, but poll(2)
- * does not tell POLLHUP. The requests that it sent are answered and the connection is closed behind the last reply. After
- * EOF libevent watches nothing on this socket, so the session looks for POLLHUP once a second while a call is running.
+ * How a connection ends. A full close of the client, or an error of the socket: whatever it asked for is moot. A
+ * client may also close only its writing side and wait for replies (`printf … | socat`): EOF is read then too,
+ * but poll(2) does not tell POLLHUP. The requests that it sent are answered and the connection is closed behind
+ * the last reply. After EOF libevent watches nothing on this socket, so the session looks for POLLHUP once a
+ * second while a call is running.
  *
- * A malformed request, and a cut one before EOF, end the reading too: what was answered before is still delivered.
- * Every other offence closes the connection at once.
+ * A malformed request, and a cut one before EOF, end the reading too: what was answered before is still
+ * delivered. Every other offence closes the connection at once.
  *
- * Sessions are freed at two places only: at the end of an event callback (session_settle()), and in service_free().
- * Whoever finds a reason elsewhere leaves it in session->doom and kicks.
+ * Sessions are freed at two places only: at the end of an event callback (session_settle()), and in
+ * service_free(). Whoever finds a reason elsewhere leaves it in session->doom and kicks.
  */
 #include "protocol/service-private.h"
 

@@ -32,25 +32,25 @@
 
 #define CACHE_LINE 64
 
-#define SEGMENT_MAGIC UINT64_C(0x0064636e6f63600a)
+#define SEGMENT_MAGIC          UINT64_C(0x0064636e6f63600a)
 #define SEGMENT_LAYOUT_VERSION 1
 
 struct segment_header {
         uint64_t magic;
         uint32_t layout_version;
         uint32_t uid;
-        uint64_t layout_hash;          /* of all sizes and offsets: layout_hash() */
-        uint64_t size;                 /* bytes of the whole segment */
-        char boot_id[40];              /* /proc/sys/kernel/random/boot_id */
+        uint64_t layout_hash; /* of all sizes and offsets: layout_hash() */
+        uint64_t size;        /* bytes of the whole segment */
+        char boot_id[40];     /* /proc/sys/kernel/random/boot_id */
         char instance[36];
-        int32_t supervisor;            /* pid, and when it started: is this segment still in use? */
+        int32_t supervisor; /* pid, and when it started: is this segment still in use? */
         uint64_t supervisor_start;
         uint32_t max_workers;
-        uint32_t n_slots;              /* 1 thread host + max_workers processes + max_workers threads */
+        uint32_t n_slots; /* 1 thread host + max_workers processes + max_workers threads */
         uint32_t ledger_chunks;
-        _Atomic uint64_t generation;   /* of the semaphores; release, pairs with acquire in worker.c */
+        _Atomic uint64_t generation; /* of the semaphores; release, pairs with acquire in worker.c */
         uint64_t off_run, off_record, off_slots, off_seats, off_ledger;
-        _Atomic uint32_t ready;        /* written last */
+        _Atomic uint32_t ready; /* written last */
 };
 
 enum worker_kind {
@@ -66,7 +66,7 @@ enum slot_state {
         SLOT_IDLE,
         SLOT_RUNNING,
         SLOT_RETIRING,
-        SLOT_DEAD,     /* reaped, not yet recovered; or a thread that could not be created */
+        SLOT_DEAD, /* reaped, not yet recovered; or a thread that could not be created */
 };
 
 /* Why a worker died, told by itself in its last moment (fatal.c) or by the supervisor before it kills it. */
@@ -113,16 +113,16 @@ struct seat {
         _Atomic uint64_t claim_progress; /* of that line when it was claimed */
         _Atomic uint64_t tasks;
         _Atomic uint64_t tasks_next;
-        _Atomic uint64_t commit_ns;      /* CLOCK_MONOTONIC of the last commit */
-        uint32_t merged;                 /* is it in run.totals? guarded by the semaphore `guard` */
-        uint32_t restarts;               /* supervisor */
-        uint32_t slot;                   /* who held it last */
+        _Atomic uint64_t commit_ns; /* CLOCK_MONOTONIC of the last commit */
+        uint32_t merged;            /* is it in run.totals? guarded by the semaphore `guard` */
+        uint32_t restarts;          /* supervisor */
+        uint32_t slot;              /* who held it last */
         int32_t pid, tid;
-        uint32_t cpu_lost;               /* a worker died and its CPU times could not be read */
-        _Atomic uint32_t in_flight;      /* all at once: tasks started and not committed */
-        uint64_t tasks_before;           /* of `tasks`, those of holders before this one */
-        _Atomic uint32_t in_block;       /* between blocking marks: not waiting for the interpreter lock */
-        uint32_t sample_every;           /* one task in so many was timed */
+        uint32_t cpu_lost;          /* a worker died and its CPU times could not be read */
+        _Atomic uint32_t in_flight; /* all at once: tasks started and not committed */
+        uint64_t tasks_before;      /* of `tasks`, those of holders before this one */
+        _Atomic uint32_t in_block;  /* between blocking marks: not waiting for the interpreter lock */
+        uint32_t sample_every;      /* one task in so many was timed */
         uint64_t lock_wait_ns, lock_switches, blocked_ns;
         struct evidence evidence;
         struct histogram latency;
@@ -137,9 +137,9 @@ enum run_spawn {
 /* Which tasks are in which chunk; a pure function of count and chunk (ledger.c). */
 #define LEDGER_TIERS 3
 struct ledger_geometry {
-        uint64_t count;                        /* all tasks; UINT64_MAX when without end */
+        uint64_t count; /* all tasks; UINT64_MAX when without end */
         uint32_t n_lines, n_tiers;
-        uint64_t chunk[LEDGER_TIERS];          /* tasks of a line in the tier */
+        uint64_t chunk[LEDGER_TIERS]; /* tasks of a line in the tier */
         uint32_t first_line[LEDGER_TIERS + 1];
         uint64_t first_task[LEDGER_TIERS + 1];
 };
@@ -159,8 +159,8 @@ struct run_spec {
 /* run.attention, the word that tasks look at. */
 #define ATTENTION_FINISH UINT32_C(1) /* begin no further task */
 #define ATTENTION_CANCEL UINT32_C(2) /* and give the present one up at its next checkpoint */
-#define ATTENTION_STOP (ATTENTION_FINISH | ATTENTION_CANCEL)
-#define ATTENTION_GIL UINT32_C(4)    /* hand the interpreter lock over (guards/gil.c) */
+#define ATTENTION_STOP   (ATTENTION_FINISH | ATTENTION_CANCEL)
+#define ATTENTION_GIL    UINT32_C(4) /* hand the interpreter lock over (guards/gil.c) */
 
 /* Room for the state of the run's lock, whatever guard that is; the layers above know its type. */
 #define LOCK_AREA_BYTES 512
@@ -207,16 +207,16 @@ struct poison {
 
 struct run {
         _Atomic uint64_t current;
-        alignas(CACHE_LINE) uint32_t attention;      /* __atomic; shared with guards/gil.c and the workload ABI */
-        alignas(CACHE_LINE) _Atomic uint32_t go;     /* start barrier: 0 closed, 1 being opened, 2 open; futex */
-        _Atomic uint64_t start_ns;                   /* CLOCK_MONOTONIC of its opening */
-        _Atomic int32_t prepare_error;               /* negative errno of a prepare() that failed */
-        _Atomic uint32_t task_deaths;                /* children of per-task spawn that were killed from outside */
-        _Atomic uint64_t kills;                      /* workers that were killed from outside */
+        alignas(CACHE_LINE) uint32_t attention;  /* __atomic; shared with guards/gil.c and the workload ABI */
+        alignas(CACHE_LINE) _Atomic uint32_t go; /* start barrier: 0 closed, 1 being opened, 2 open; futex */
+        _Atomic uint64_t start_ns;               /* CLOCK_MONOTONIC of its opening */
+        _Atomic int32_t prepare_error;           /* negative errno of a prepare() that failed */
+        _Atomic uint32_t task_deaths;            /* children of per-task spawn that were killed from outside */
+        _Atomic uint64_t kills;                  /* workers that were killed from outside */
         _Atomic uint64_t reexecuted;
         _Atomic uint32_t n_failures;
         struct failure failures[FAILURES_MAX];
-        uint32_t n_poison;                           /* supervisor, while the thread host is down */
+        uint32_t n_poison; /* supervisor, while the thread host is down */
         struct poison poison[POISON_MAX];
         struct run_spec spec;
         struct permits guard;
@@ -226,15 +226,15 @@ struct run {
 
 /* What a later supervisor needs to know of the running job, and the last result. */
 #define RECORD_REQUEST_MAX (64 * 1024)
-#define RECORD_RESULT_MAX (256 * 1024)
+#define RECORD_RESULT_MAX  (256 * 1024)
 struct record {
         char id[40];
         uint32_t uid;
-        _Atomic uint32_t running;          /* a job is; written after the request */
+        _Atomic uint32_t running; /* a job is; written after the request */
         uint32_t request_bytes;
         uint32_t result_bytes;
-        char request[RECORD_REQUEST_MAX];  /* the parameters of the call, as JSON */
-        char result[RECORD_RESULT_MAX];    /* of the last job that ended, as JSON; empty when it did not fit */
+        char request[RECORD_REQUEST_MAX]; /* the parameters of the call, as JSON */
+        char result[RECORD_RESULT_MAX];   /* of the last job that ended, as JSON; empty when it did not fit */
 };
 
 /*

@@ -2,20 +2,22 @@
 /*
  * Exactly-once accounting under SIGKILL.
  *
- * A run's tasks are divided into chunks, one cache line each. The line's word says who owns the chunk, how often its
- * present task has killed its worker, and how many of its tasks are done. All sums exist twice; those that belong
- * to progress p stand at index p & 1. A worker that finished task p writes the sums for p + 1 beside those for p, which nobody can
- * see yet, and then stores the word with progress p + 1 and release order: the commit. Killed
- * before it, the task counts for nothing and is executed again; killed after it, it counts once. Sums that rarely change
- * are made equal in both places (ledger_level()), so that a task that did not fail need not write them. No counter exists beside the
- * lines, so there is nothing that could count twice: done is the sum of all progress.
+ * A run's tasks are divided into chunks, one cache line each. The line's word says who owns the chunk, how often
+ * its present task has killed its worker, and how many of its tasks are done. All sums exist twice; those that
+ * belong to progress p stand at index p & 1. A worker that finished task p writes the sums for p + 1 beside those
+ * for p, which nobody can see yet, and then stores the word with progress p + 1 and release order: the commit.
+ * Killed before it, the task counts for nothing and is executed again; killed after it, it counts once. Sums that
+ * rarely change are made equal in both places (ledger_level()), so that a task that did not fail need not write
+ * them. No counter exists beside the lines, so there is nothing that could count twice: done is the sum of all
+ * progress.
  *
  * Claiming is one CAS from "no owner" to oneself (acquire, so that the sums of the owner before are seen); giving
- * back and recovering are stores of "no owner" (release). The last commit of a chunk clears the owner in the same store.
+ * back and recovering are stores of "no owner" (release). The last commit of a chunk clears the owner in the same
+ * store.
  *
- * Contention: one shared cursor costs 32-55 ns a claim when it is fought over. So each worker sweeps its own stripe of
- * the lines and only then steals from the others'. Stripes are cut within each tier of chunk sizes, the small chunks
- * coming last, so that all workers reach the small ones together.
+ * Contention: one shared cursor costs 32-55 ns a claim when it is fought over. So each worker sweeps its own
+ * stripe of the lines and only then steals from the others'. Stripes are cut within each tier of chunk sizes, the
+ * small chunks coming last, so that all workers reach the small ones together.
  */
 #include "segment/ledger.h"
 
@@ -26,9 +28,9 @@
 static const struct {
         uint64_t numerator, denominator, divisor;
 } tapering[LEDGER_TIERS] = {
-        { 28, 32, 1 },
-        { 3, 32, 4 },
-        { 1, 32, 16 },
+        {28, 32, 1},
+        {3, 32, 4},
+        {1, 32, 16},
 };
 
 static uint64_t
@@ -82,16 +84,15 @@ tapered(struct ledger_geometry *g, uint64_t count, uint64_t chunk)
 }
 
 int
-ledger_geometry_init(struct ledger_geometry *g, uint64_t count, uint64_t chunk, uint32_t max_lines,
-                     uint64_t *ret_lines)
+ledger_geometry_init(struct ledger_geometry *g, uint64_t count, uint64_t chunk, uint32_t max_lines, uint64_t *ret_lines)
 {
         uint64_t lines = 0, c;
 
         memset(g, 0, sizeof(*g));
         g->count = count;
         if (chunk == 0 && count > max_lines) {
-                /* Rounding up in each tier can need a line or two more than there are: then in steps of less than 1 %, so
-                 * that it does not take for ever with 10^13 tasks a line. */
+                /* Rounding up in each tier can need a line or two more than there are: then in steps of less than
+                 * 1 %, so that it does not take for ever with 10^13 tasks a line. */
                 c = div_up(count, max_lines) * 7 / 4;
                 for (;; c += c / 128 + 1) {
                         memset(g, 0, sizeof(*g));
@@ -101,7 +102,8 @@ ledger_geometry_init(struct ledger_geometry *g, uint64_t count, uint64_t chunk, 
                                 break;
                 }
         }
-        /* Few tasks, a size that was asked for, or tapering would make the first chunks longer than a line can count. */
+        /* Few tasks, a size that was asked for, or tapering would make the first chunks longer than a line can
+         * count. */
         if (g->n_tiers == 0 || g->chunk[0] > LEDGER_PROGRESS_MAX) {
                 memset(g, 0, sizeof(*g));
                 g->count = count;
@@ -158,7 +160,7 @@ ledger_reset(struct ledger_line *lines, const struct ledger_geometry *g)
 void
 ledger_sweep_init(struct ledger_sweep *s, const struct ledger_geometry *g, uint32_t seat, uint32_t seats)
 {
-        *s = (struct ledger_sweep){ .geometry = g, .seat = seat, .seats = seats };
+        *s = (struct ledger_sweep){.geometry = g, .seat = seat, .seats = seats};
 }
 
 bool
@@ -189,9 +191,9 @@ ledger_claim(struct ledger_line *line, uint64_t size, uint32_t owner)
 
         if (ledger_owner(word) != 0 || ledger_progress(word) >= size)
                 return false;
-        return atomic_compare_exchange_strong_explicit(
-                &line->word, &word, ledger_pack(owner, ledger_attempts(word), ledger_progress(word)),
-                memory_order_acquire, memory_order_relaxed);
+        return atomic_compare_exchange_strong_explicit(&line->word, &word,
+                                                       ledger_pack(owner, ledger_attempts(word), ledger_progress(word)),
+                                                       memory_order_acquire, memory_order_relaxed);
 }
 
 void
@@ -230,7 +232,7 @@ read_line(const struct ledger_line *line, struct ledger_sum *ret)
 void
 ledger_sum(const struct ledger_line *lines, const struct ledger_geometry *g, struct ledger_sum *ret)
 {
-        struct ledger_sum sum = { 0 }, one;
+        struct ledger_sum sum = {0}, one;
 
         for (uint32_t i = 0; i < g->n_lines; i++) {
                 read_line(&lines[i], &one);
@@ -246,7 +248,7 @@ struct ledger_recovery
 ledger_recover(struct ledger_line *lines, const struct ledger_geometry *g, const uint8_t *verdict,
                void (*given_up)(void *arg, uint32_t slot, uint64_t task), void *arg)
 {
-        struct ledger_recovery r = { 0 };
+        struct ledger_recovery r = {0};
         struct ledger_sum sum;
 
         for (uint32_t i = 0; i < g->n_lines; i++) {

@@ -45,9 +45,9 @@ enum ledger_error {
 };
 
 /*
- * Divides `count` tasks. chunk 0 chooses a size and tapers it towards the end, so that the workers
- * finish together; another one is taken as it is, for all chunks. *ret_lines (may be NULL) receives the number of lines needed, also when
- * that is too many.
+ * Divides `count` tasks. chunk 0 chooses a size and tapers it towards the end, so that the workers finish
+ * together; another one is taken as it is, for all chunks. *ret_lines (may be NULL) receives the number of lines
+ * needed, also when that is too many.
  */
 int ledger_geometry_init(struct ledger_geometry *g, uint64_t count, uint64_t chunk, uint32_t max_lines,
                          uint64_t *ret_lines);
@@ -85,14 +85,18 @@ struct ledger_sum {
         uint64_t done, acc, failed, wrong;
 };
 
-/* Begins to work on a claimed line: what was done of it so far. Returns the owner's part of its word. Only the owner. */
+/* Begins to work on a claimed line: what was done of it so far. Returns the owner's part of its word. Only the
+ * owner. */
 static inline uint64_t
 ledger_open(const struct ledger_line *line, struct ledger_sum *ret)
 {
         uint64_t word = atomic_load_explicit(&line->word, memory_order_relaxed), p = ledger_progress(word);
 
         *ret = (struct ledger_sum){
-                .done = p, .acc = line->acc[p & 1], .failed = line->failed[p & 1], .wrong = line->wrong[p & 1],
+                .done = p,
+                .acc = line->acc[p & 1],
+                .failed = line->failed[p & 1],
+                .wrong = line->wrong[p & 1],
         };
         return ledger_pack(ledger_owner(word), 0, 0);
 }
@@ -124,7 +128,8 @@ ledger_level(struct ledger_line *line, const struct ledger_sum *sum)
         __atomic_store_n(&line->wrong[next], sum->wrong, __ATOMIC_RELEASE);
 }
 
-/* ledger_commit() of a task that did not fail and is not the line's last one: `failed` and `wrong` stand there already. */
+/* ledger_commit() of a task that did not fail and is not the line's last one: `failed` and `wrong` stand there
+ * already. */
 static inline void
 ledger_commit_success(struct ledger_line *line, uint64_t owner, struct ledger_sum *sum)
 {
@@ -151,9 +156,9 @@ struct ledger_recovery {
 };
 
 /*
- * Frees the lines of all dead owners in one pass. verdict[] has one enum ledger_verdict per slot; `given_up` (may be
- * NULL) is called with slot and task index for every task that is. One store a line, so a recovery that is killed can be repeated.
- * Only after the owners were reaped.
+ * Frees the lines of all dead owners in one pass. verdict[] has one enum ledger_verdict per slot; `given_up` (may
+ * be NULL) is called with slot and task index for every task that is. One store a line, so a recovery that is
+ * killed can be repeated. Only after the owners were reaped.
  */
 struct ledger_recovery ledger_recover(struct ledger_line *lines, const struct ledger_geometry *g,
                                       const uint8_t *verdict, void (*given_up)(void *arg, uint32_t slot, uint64_t task),

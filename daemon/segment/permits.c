@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A POSIX semaphore has no owner and no undo: a holder that is killed takes its permit with it, and nobody can tell. Here
- * every permit is two things: a token in the named semaphore, which is what waiters sleep on, and a cell in the
- * segment that names its owner. The cells are the truth; the tokens are how one waits for them.
+ * A POSIX semaphore has no owner and no undo: a holder that is killed takes its permit with it, and nobody can
+ * tell. Here every permit is two things: a token in the named semaphore, which is what waiters sleep on, and a
+ * cell in the segment that names its owner. The cells are the truth; the tokens are how one waits for them.
  *
  *     acquire: state=ACQUIRING; take a token; then claim a free cell → HELD.
  *     release: state=RELEASING; free the cell; relseq++; post; state=IDLE.
@@ -10,15 +10,16 @@
  *              of them, and once more unless it surely needed none; drop the surplus; state=IDLE.
  *
  * Let T be the semaphore's value, A those alive with a token and no cell yet, P those alive that freed a cell and
- * have not posted, D the dead in ACQUIRING, RELEASING or RECOVERING who are not recovered yet, F the free cells. Then
- * T + A + P + D >= F always: whoever is entitled to a cell finds a token sooner or later. The windows in which one cannot know
- * whether the dead one had a token (between wait and cell) or had posted (between cell and post) get one post too
- * many rather than too few. That cannot grant too much, because it is the cell that grants.
+ * have not posted, D the dead in ACQUIRING, RELEASING or RECOVERING who are not recovered yet, F the free cells.
+ * Then T + A + P + D >= F always: whoever is entitled to a cell finds a token sooner or later. The windows in
+ * which one cannot know whether the dead one had a token (between wait and cell) or had posted (between cell and
+ * post) get one post too many rather than too few. That cannot grant too much, because it is the cell that
+ * grants.
  *
- * A token without a free cell may be dropped only when relseq did not move during the scan: then every
- * cell that was freed behind the scan's back has its post still to come. RECOVERING makes a recovery that is itself killed
- * post too often, never too seldom. The surplus is clipped before state=IDLE, and clipping gives back when it took
- * too much: clipping later, or two at once, can lose the last token.
+ * A token without a free cell may be dropped only when relseq did not move during the scan: then every cell that
+ * was freed behind the scan's back has its post still to come. RECOVERING makes a recovery that is itself killed
+ * post too often, never too seldom. The surplus is clipped before state=IDLE, and clipping gives back when it
+ * took too much: clipping later, or two at once, can lose the last token.
  *
  * Orders: freeing a cell is a release and comes before relseq++ (acq_rel), which comes before the post; relseq is
  * loaded with acquire; the cell's CAS is acq_rel, acquire when it fails; the state is stored with release. No
@@ -32,8 +33,8 @@
 #include <stdbool.h>
 #include <time.h>
 
-/* The longest sleep before the cells are looked at again: a worker that is stopped between token and cell holds others up
- * no longer than this. */
+/* The longest sleep before the cells are looked at again: a worker that is stopped between token and cell holds
+ * others up no longer than this. */
 #define WAIT_LIMIT_S 1
 
 void

@@ -39,9 +39,10 @@ uint32_t permits_acquire(struct permits *p, sem_t *sem, uint32_t slot, _Atomic u
 void permits_release(struct permits *p, sem_t *sem, uint32_t cell, _Atomic uint32_t *state);
 
 /*
- * Frees what a dead slot held. Only after its process was reaped, one recovery at a time, and before the slot is handed out
- * again. `repair` (may be NULL) puts the guarded data right; it must be idempotent and is called whenever the slot
- * was not idle, before the permit becomes available. Does not block. Returns the number of cells freed.
+ * Frees what a dead slot held. Only after its process was reaped, one recovery at a time, and before the slot is
+ * handed out again. `repair` (may be NULL) puts the guarded data right; it must be idempotent and is called
+ * whenever the slot was not idle, before the permit becomes available. Does not block. Returns the number of
+ * cells freed.
  */
 uint32_t permits_recover(struct permits *p, sem_t *sem, uint32_t slot, _Atomic uint32_t *state,
                          void (*repair)(void *arg), void *arg);

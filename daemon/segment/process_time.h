@@ -6,7 +6,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-/* In clock ticks since boot, from /proc; 0 when there is no such process, or it is dead and only not reaped. Thread safe. */
+/* In clock ticks since boot, from /proc; 0 when there is no such process, or it is dead and only not reaped.
+ * Thread safe. */
 uint64_t process_start_time(pid_t pid);
 
 #endif

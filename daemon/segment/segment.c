@@ -28,7 +28,7 @@ align_up(uint64_t n)
 static struct plan
 plan_layout(uint32_t max_workers, uint32_t ledger_chunks)
 {
-        struct plan p = { .max_workers = max_workers, .ledger_chunks = ledger_chunks };
+        struct plan p = {.max_workers = max_workers, .ledger_chunks = ledger_chunks};
 
         p.run = align_up(sizeof(struct segment_header));
         p.record = align_up(p.run + sizeof(struct run));
@@ -44,10 +44,26 @@ static uint64_t
 layout_hash(const struct plan *p)
 {
         const uint64_t facts[] = {
-                SEGMENT_LAYOUT_VERSION, sizeof(struct segment_header), sizeof(struct run), sizeof(struct record),
-                sizeof(struct slot), sizeof(struct seat), sizeof(struct ledger_line), sizeof(struct run_spec),
-                LOCK_AREA_BYTES, sizeof(struct histogram), HISTOGRAM_BUCKETS, CONCD_PARAMS_MAX, p->max_workers,
-                p->ledger_chunks, p->run, p->record, p->slots, p->seats, p->ledger, p->size,
+                SEGMENT_LAYOUT_VERSION,
+                sizeof(struct segment_header),
+                sizeof(struct run),
+                sizeof(struct record),
+                sizeof(struct slot),
+                sizeof(struct seat),
+                sizeof(struct ledger_line),
+                sizeof(struct run_spec),
+                LOCK_AREA_BYTES,
+                sizeof(struct histogram),
+                HISTOGRAM_BUCKETS,
+                CONCD_PARAMS_MAX,
+                p->max_workers,
+                p->ledger_chunks,
+                p->run,
+                p->record,
+                p->slots,
+                p->seats,
+                p->ledger,
+                p->size,
         };
         const unsigned char *bytes = (const unsigned char *)facts;
         uint64_t hash = UINT64_C(0xcbf29ce484222325);

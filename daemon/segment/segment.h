@@ -37,8 +37,8 @@ segment_thread_slot(const struct segment *s, uint32_t i)
 
 void segment_name(char buf[SEGMENT_NAME_MAX], uid_t uid, const char *instance);
 
-/* Creates it, mode 0600, all its memory reserved (a full /dev/shm is -ENOSPC here and never a SIGBUS later), all slots free.
- * 0 or -errno, logged; -EEXIST when the name is taken: nothing was changed then. */
+/* Creates it, mode 0600, all its memory reserved (a full /dev/shm is -ENOSPC here and never a SIGBUS later), all
+ * slots free. 0 or -errno, logged; -EEXIST when the name is taken: nothing was changed then. */
 int segment_create(struct segment *s, uid_t uid, const char *instance, uint32_t max_workers, uint32_t ledger_chunks);
 
 /* Unmaps; the name stays. */
@@ -48,9 +48,10 @@ void segment_unmap(struct segment *s);
 void segment_unlink(const struct segment *s);
 
 /*
- * Takes away what a dead daemon of this instance left in /dev/shm: its segment and its semaphores of every generation.
- * Only with both locks of the instance in hand. *ret_job, when given, receives the id of the job that was running
- * (malloc'ed) or NULL. Returns how many files were removed, or -errno; -EBUSY when the segment's supervisor still lives.
+ * Takes away what a dead daemon of this instance left in /dev/shm: its segment and its semaphores of every
+ * generation. Only with both locks of the instance in hand. *ret_job, when given, receives the id of the job that
+ * was running (malloc'ed) or NULL. Returns how many files were removed, or -errno; -EBUSY when the segment's
+ * supervisor still lives.
  */
 int segment_remove_stale(uid_t uid, const char *instance, char **ret_job);
 

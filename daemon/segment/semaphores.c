@@ -16,9 +16,9 @@ static const struct {
         const char *name;
         unsigned value;
 } purposes[SEMAPHORES] = {
-        [SEMAPHORE_GUARD] = { "guard", 1 },
-        [SEMAPHORE_PROCESS] = { "process", 0 },
-        [SEMAPHORE_THREAD] = { "thread", 0 },
+        [SEMAPHORE_GUARD] = {"guard", 1},
+        [SEMAPHORE_PROCESS] = {"process", 0},
+        [SEMAPHORE_THREAD] = {"thread", 0},
 };
 
 const char *

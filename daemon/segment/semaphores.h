@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The daemon's named semaphores: /concd.<uid>.<instance>.<generation>.<purpose>. An existing one is never opened by
- * who creates: under O_EXCL the next free generation is taken, because a name may be a squatter's, or hold the state of a
- * dead daemon. Not thread safe on one object; every thread has its own, on the same semaphores.
+ * The daemon's named semaphores: /concd.<uid>.<instance>.<generation>.<purpose>. An existing one is never opened
+ * by who creates: under O_EXCL the next free generation is taken, because a name may be a squatter's, or hold the
+ * state of a dead daemon. Not thread safe on one object; every thread has its own, on the same semaphores.
  */
 #ifndef CONCD_SEMAPHORES_H
 #define CONCD_SEMAPHORES_H

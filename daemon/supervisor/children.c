@@ -16,12 +16,12 @@
 #include <sys/wait.h>
 
 /* The pause before a child that keeps dying is forked again: doubled from the third death in a row on. */
-#define PATIENCE 3
+#define PATIENCE     3
 #define PAUSE_MIN_MS 10
 #define PAUSE_MAX_MS 1000
 
-/* How often who was told to leave is woken again (a wake-up can go to somebody else), and a thread that could not be started
- * is asked for again. */
+/* How often who was told to leave is woken again (a wake-up can go to somebody else), and a thread that could not
+ * be started is asked for again. */
 #define NUDGE_MS 100
 
 static void on_exited(evutil_socket_t fd, short what, void *arg);
@@ -40,7 +40,7 @@ children_init(struct children *c, struct supervisor *s)
         for (uint32_t i = 0; i < n; i++) {
                 struct child *child = &c->child[i];
 
-                *child = (struct child){ .supervisor = s, .slot = i, .pidfd = -1 };
+                *child = (struct child){.supervisor = s, .slot = i, .pidfd = -1};
                 child->respawn = evtimer_new(s->base, on_respawn, child);
                 if (!child->respawn)
                         return -ENOMEM;
@@ -152,8 +152,8 @@ poke_thread_host(struct supervisor *s)
         (void)n;
 }
 
-/* Asks the thread host for the threads that are missing, and the others to leave. Their slots are ours while free. True while
- * somebody has still to leave or could not be started. */
+/* Asks the thread host for the threads that are missing, and the others to leave. Their slots are ours while
+ * free. True while somebody has still to leave or could not be started. */
 static bool
 want_threads(struct supervisor *s, uint32_t threads, bool retry)
 {
@@ -186,7 +186,7 @@ want_threads(struct supervisor *s, uint32_t threads, bool retry)
 static void
 nudge_later(struct supervisor *s)
 {
-        const struct timeval pause = { .tv_usec = NUDGE_MS * 1000 };
+        const struct timeval pause = {.tv_usec = NUDGE_MS * 1000};
 
         evtimer_add(s->children.nudge, &pause);
 }
@@ -239,7 +239,7 @@ children_tend(struct children *c)
 static void
 respawn_later(struct child *child, unsigned ms)
 {
-        const struct timeval pause = { .tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000 };
+        const struct timeval pause = {.tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000};
 
         evtimer_add(child->respawn, &pause);
 }
@@ -375,7 +375,7 @@ on_exited(evutil_socket_t fd, short what, void *arg)
 {
         struct child *child = arg;
         struct supervisor *s = child->supervisor;
-        struct child_death death = { .slot = child->slot };
+        struct child_death death = {.slot = child->slot};
         bool retiring = atomic_load(&s->setup.segment.slots[child->slot].retire);
 
         if (wait4(child->pid, &death.status, WNOHANG, &death.usage) != child->pid)

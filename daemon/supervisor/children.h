@@ -21,15 +21,15 @@ struct child {
         pid_t pid; /* 0: not running */
         int pidfd;
         struct event *exited, *respawn;
-        bool wanted;         /* forked again when it dies */
+        bool wanted;           /* forked again when it dies */
         unsigned quick_deaths; /* in a row, each without a commit */
 };
 
 struct children {
-        struct child *child; /* [slot] of the thread host and the processes */
+        struct child *child;         /* [slot] of the thread host and the processes */
         uint32_t processes, threads; /* wanted now */
-        uint64_t deaths;     /* ever, of those that were not told to leave */
-        struct event *nudge; /* while somebody has still to leave, or a thread could not be started */
+        uint64_t deaths;             /* ever, of those that were not told to leave */
+        struct event *nudge;         /* while somebody has still to leave, or a thread could not be started */
 };
 
 /* How one child ended, for the recovery of its slots. */

@@ -145,7 +145,8 @@ cpus_format(char *buf, size_t size, const cpu_set_t *set)
                         continue;
                 while (end + 1 < CPU_SETSIZE && CPU_ISSET(end + 1, set))
                         end++;
-                used += (size_t)snprintf(buf + used, size - used, end > i ? "%s%d-%d" : "%s%d", used ? "," : "", i, end);
+                used += (size_t)snprintf(buf + used, size - used, end > i ? "%s%d-%d" : "%s%d", used ? "," : "", i,
+                                         end);
                 if (used >= size)
                         break;
                 i = end;

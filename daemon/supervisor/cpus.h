@@ -8,9 +8,9 @@
 #include <sched.h>
 
 /*
- * The smallest CPU bandwidth limit on the way from our cgroup to the root, in CPUs (1.5 is one and a half); 0 when there is
- * none. Reads cgroup v2 (cpu.max) and v1 (cpu.cfs_quota_us). `proc_cgroup` is /proc/self/cgroup and `root` is
- * /sys/fs/cgroup, but for tests.
+ * The smallest CPU bandwidth limit on the way from our cgroup to the root, in CPUs (1.5 is one and a half); 0
+ * when there is none. Reads cgroup v2 (cpu.max) and v1 (cpu.cfs_quota_us). `proc_cgroup` is /proc/self/cgroup and
+ * `root` is /sys/fs/cgroup, but for tests.
  */
 double cpus_quota(const char *proc_cgroup, const char *root);
 

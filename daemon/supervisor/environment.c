@@ -2,6 +2,7 @@
 #include "supervisor/environment.h"
 
 #include "supervisor/cpus.h"
+#include "supervisor/fields.h"
 
 #include <gnu/libc-version.h>
 #include <string.h>
@@ -67,44 +68,55 @@ environment_steal_s(void)
         return (double)steal / (double)sysconf(_SC_CLK_TCK);
 }
 
-static json_t *
-governor(void)
-{
-        char buf[64];
-
-        if (!read_word("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor", buf, sizeof(buf)))
-                return json_null();
-        return json_string(buf);
-}
-
-static json_t *
+static const char *
 sanitizer(void)
 {
 #ifdef SANITIZER
-        return json_string(SANITIZER);
+        return SANITIZER;
 #else
-        return json_null();
+        return NULL;
 #endif
+}
+
+static void
+put_machine(json_t *o)
+{
+        char cpu[128], flags[8192], governor[64];
+        struct utsname uts;
+        bool governed = read_word("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor", governor, sizeof(governor));
+
+        uname(&uts);
+        read_cpuinfo("model name", cpu, sizeof(cpu));
+        read_cpuinfo("flags", flags, sizeof(flags));
+        put_string(o, "kernel", uts.release);
+        put_string(o, "machine", uts.machine);
+        put_string(o, "cpu", cpu);
+        put_integer(o, "cpus_online", (uint64_t)sysconf(_SC_NPROCESSORS_ONLN));
+        put_string(o, "governor", governed ? governor : NULL);
+        put_bool(o, "hypervisor", strstr(flags, " hypervisor") != NULL);
 }
 
 json_t *
 environment_describe(const cpu_set_t *cpus, double quota_cpus, bool parked_thread, double steal_s)
 {
-        char cpu[128], flags[8192], libc[64];
-        struct utsname uts;
+        json_t *o = json_object();
         double load = 0;
+        char libc[64];
 
-        uname(&uts);
-        read_cpuinfo("model name", cpu, sizeof(cpu));
-        read_cpuinfo("flags", flags, sizeof(flags));
         snprintf(libc, sizeof(libc), "glibc %s", gnu_get_libc_version());
         if (getloadavg(&load, 1) != 1)
                 load = 0;
-        return json_pack("{s:s, s:s, s:s, s:s, s:I, s:o, s:o, s:o, s:b, s:s, s:s, s:s, s:f, s:f, s:b, s:s, s:o}",
-                         "concd", CONCD_VERSION, "kernel", uts.release, "machine", uts.machine, "cpu", cpu,
-                         "cpus_online", (json_int_t)sysconf(_SC_NPROCESSORS_ONLN), "cpus", cpus_to_json(cpus),
-                         "quota_cpus", quota_cpus > 0 ? json_real(quota_cpus) : json_null(), "governor", governor(),
-                         "hypervisor", strstr(flags, " hypervisor") != NULL, "libc", libc, "compiler", COMPILER, "clock",
-                         "CLOCK_MONOTONIC", "load_1min", load, "steal_s", steal_s, "parked_thread", parked_thread,
-                         "start_barrier", "spin-futex", "sanitizer", sanitizer());
+        put_string(o, "concd", CONCD_VERSION);
+        put_machine(o);
+        put_json(o, "cpus", cpus_to_json(cpus));
+        put_json(o, "quota_cpus", quota_cpus > 0 ? json_real(quota_cpus) : json_null());
+        put_string(o, "libc", libc);
+        put_string(o, "compiler", COMPILER);
+        put_string(o, "clock", "CLOCK_MONOTONIC");
+        put_real(o, "load_1min", load);
+        put_real(o, "steal_s", steal_s);
+        put_bool(o, "parked_thread", parked_thread);
+        put_string(o, "start_barrier", "spin-futex");
+        put_string(o, "sanitizer", sanitizer());
+        return o;
 }

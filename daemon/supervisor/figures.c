@@ -3,18 +3,13 @@
 
 #include "shared/clock.h"
 #include "supervisor/environment.h"
+#include "supervisor/fields.h"
 #include "worker/mode.h"
 #include "worker/worker.h"
 #include "workloads/workloads.h"
 
 #include <errno.h>
 #include <string.h>
-
-static double
-seconds(uint64_t ns)
-{
-        return (double)ns / (double)NS_PER_S;
-}
 
 static void
 collect_worker(const struct seat *seat, const struct mode *mode, struct worker_figures *w)
@@ -97,18 +92,48 @@ latency_to_json(const struct figures *f)
 {
         const struct histogram *h = &f->totals.latency;
         uint64_t every = MAX(f->totals.sample_every, 1);
-        json_t *max = json_integer((json_int_t)h->max);
+        json_t *o;
 
-        if (h->samples == 0) {
-                json_decref(max);
+        if (h->samples == 0)
                 return json_null();
-        }
-        return json_pack("{s:I, s:I, s:I, s:I, s:o, s:o, s:s, s:I, s:I, s:I}", "p50",
-                         (json_int_t)histogram_quantile(h, 0.5), "p90", (json_int_t)histogram_quantile(h, 0.9), "p99",
-                         (json_int_t)histogram_quantile(h, 0.99), "p99_9", (json_int_t)histogram_quantile(h, 0.999),
-                         "max", every == 1 ? max : json_null(), "max_sampled", every == 1 ? json_null() : max, "method",
-                         every == 1 ? "each" : "sampled", "every", (json_int_t)every, "samples", (json_int_t)h->samples,
-                         "overhead_ns", (json_int_t)f->clock_overhead_ns);
+        o = json_object();
+        put_integer(o, "p50", histogram_quantile(h, 0.5));
+        put_integer(o, "p90", histogram_quantile(h, 0.9));
+        put_integer(o, "p99", histogram_quantile(h, 0.99));
+        put_integer(o, "p99_9", histogram_quantile(h, 0.999));
+        put_json(o, "max", every == 1 ? json_integer((json_int_t)h->max) : json_null());
+        put_json(o, "max_sampled", every == 1 ? json_null() : json_integer((json_int_t)h->max));
+        put_string(o, "method", every == 1 ? "each" : "sampled");
+        put_integer(o, "every", every);
+        put_integer(o, "samples", h->samples);
+        put_integer(o, "overhead_ns", f->clock_overhead_ns);
+        return o;
+}
+
+static json_t *
+worker_to_json(const struct worker_figures *w, uint32_t seat)
+{
+        const struct evidence *e = &w->evidence;
+        json_t *o = json_object();
+
+        put_integer(o, "worker", seat);
+        put_integer(o, "slot", w->slot);
+        put_string(o, "kind", w->kind == WORKER_PROCESS ? "process" : "thread");
+        put_integer(o, "pid", (uint64_t)w->pid);
+        put_integer(o, "tid", (uint64_t)w->tid);
+        put_integer(o, "tasks", w->tasks);
+        put_integer(o, "restarts", w->restarts);
+        put_seconds(o, "user_s", e->user_ns);
+        put_seconds(o, "system_s", e->system_ns);
+        put_seconds(o, "run_queue_wait_s", e->run_queue_wait_ns);
+        put_integer(o, "voluntary_switches", e->voluntary);
+        put_integer(o, "involuntary_switches", e->involuntary);
+        put_integer(o, "minor_faults", e->minor_faults);
+        put_integer(o, "major_faults", e->major_faults);
+        put_seconds(o, "lock_wait_s", w->lock_wait_ns);
+        put_integer(o, "lock_switches", w->lock_switches);
+        put_seconds(o, "blocked_s", w->blocked_ns);
+        return o;
 }
 
 static json_t *
@@ -116,23 +141,8 @@ workers_to_json(const struct figures *f)
 {
         json_t *array = json_array();
 
-        for (uint32_t i = 0; i < f->n_workers; i++) {
-                const struct worker_figures *w = &f->workers[i];
-                const struct evidence *e = &w->evidence;
-
-                json_array_append_new(
-                        array,
-                        json_pack("{s:I, s:I, s:s, s:I, s:I, s:I, s:I, s:f, s:f, s:f, s:I, s:I, s:I, s:I, s:f, s:I, s:f}",
-                                  "worker", (json_int_t)i, "slot", (json_int_t)w->slot, "kind",
-                                  w->kind == WORKER_PROCESS ? "process" : "thread", "pid", (json_int_t)w->pid, "tid",
-                                  (json_int_t)w->tid, "tasks", (json_int_t)w->tasks, "restarts", (json_int_t)w->restarts,
-                                  "user_s", seconds(e->user_ns), "system_s", seconds(e->system_ns), "run_queue_wait_s",
-                                  seconds(e->run_queue_wait_ns), "voluntary_switches", (json_int_t)e->voluntary,
-                                  "involuntary_switches", (json_int_t)e->involuntary, "minor_faults",
-                                  (json_int_t)e->minor_faults, "major_faults", (json_int_t)e->major_faults,
-                                  "lock_wait_s", seconds(w->lock_wait_ns), "lock_switches",
-                                  (json_int_t)w->lock_switches, "blocked_s", seconds(w->blocked_ns)));
-        }
+        for (uint32_t i = 0; i < f->n_workers; i++)
+                json_array_append_new(array, worker_to_json(&f->workers[i], i));
         return array;
 }
 
@@ -140,17 +150,20 @@ static json_t *
 failures_to_json(const struct figures *f)
 {
         static const char *const reasons[] = {
-                [FAILURE_ERROR] = "error",   [FAILURE_WRONG] = "wrong",     [FAILURE_SIGNAL] = "signal",
-                [FAILURE_EXIT] = "exit",     [FAILURE_TIMEOUT] = "timeout",
+                [FAILURE_ERROR] = "error", [FAILURE_WRONG] = "wrong",     [FAILURE_SIGNAL] = "signal",
+                [FAILURE_EXIT] = "exit",   [FAILURE_TIMEOUT] = "timeout",
         };
         json_t *array = json_array();
 
         for (uint32_t i = 0; i < f->n_failures; i++) {
                 const struct failure *x = &f->failures[i];
+                json_t *o = json_object();
 
-                json_array_append_new(array, json_pack("{s:I, s:s, s:I, s:I}", "index", (json_int_t)x->task, "reason",
-                                                       reasons[x->reason], "value", (json_int_t)x->value, "worker",
-                                                       (json_int_t)x->seat));
+                put_integer(o, "index", x->task);
+                put_string(o, "reason", reasons[x->reason]);
+                put_json(o, "value", json_integer(x->value));
+                put_integer(o, "worker", x->seat);
+                json_array_append_new(array, o);
         }
         return array;
 }
@@ -163,59 +176,82 @@ params_to_json(const struct variant *v)
         char buf[64];
 
         for (uint32_t i = 0; i < w->n_params; i++)
-                json_object_set_new(object, w->params[i].name,
-                                    json_string(workload_param_format(&w->params[i], v->params[i], buf, sizeof(buf))));
+                put_string(object, w->params[i].name,
+                           workload_param_format(&w->params[i], v->params[i], buf, sizeof(buf)));
         return object;
 }
 
-static json_t *
-integer_or_null(uint64_t n)
+/* What was asked for. */
+static void
+put_variant(json_t *o, const struct figures *f, const struct variant *v)
 {
-        return n ? json_integer((json_int_t)n) : json_null();
+        put_string(o, "workload", workloads[v->workload]->name);
+        put_json(o, "params", params_to_json(v));
+        put_string(o, "mode", modes[v->mode].name);
+        put_string(o, "spawn", spawns[v->spawn == SPAWN_POOL ? SPAWN_POOL : SPAWN_PER_TASK].name);
+        put_integer(o, "workers", v->spawn == SPAWN_AT_ONCE ? 0 : v->workers);
+        put_integer(o, "chunk", f->chunk);
+        put_integer(o, "chunks", f->chunks);
+        put_integer_or_null(o, "count", v->count);
+        if (v->duration_ns)
+                put_seconds(o, "duration_s", v->duration_ns);
+        else
+                put_json(o, "duration_s", json_null());
+        put_integer(o, "warmup", v->warmup);
+        put_integer_or_null(o, "timeout_ns", v->timeout_ns);
 }
 
-static json_t *
-timing_to_json(const struct figures *f)
+static void
+put_counts(json_t *o, const struct figures *f)
 {
-        double wall = seconds(f->wall_ns), user = 0, system = 0;
+        const struct ledger_sum *sum = &f->sum;
+        char checksum[24];
+
+        snprintf(checksum, sizeof(checksum), "0x%016llx", (unsigned long long)sum->acc);
+        put_integer(o, "done", sum->done);
+        put_integer(o, "verified", sum->done - sum->failed);
+        put_integer(o, "failed", sum->failed);
+        put_integer(o, "wrong", sum->wrong);
+        put_string(o, "checksum", checksum);
+        put_json(o, "failures", failures_to_json(f));
+        put_integer(o, "restarts", f->restarts);
+        put_integer(o, "reexecuted", f->reexecuted);
+        put_integer(o, "resumed", 0);
+}
+
+static void
+put_timing(json_t *o, const struct figures *f)
+{
+        double wall = (double)f->wall_ns / (double)NS_PER_S;
+        uint64_t user = 0, system = 0;
 
         for (uint32_t i = 0; i < f->n_workers; i++) {
-                user += seconds(f->workers[i].evidence.user_ns);
-                system += seconds(f->workers[i].evidence.system_ns);
+                user += f->workers[i].evidence.user_ns;
+                system += f->workers[i].evidence.system_ns;
         }
-        return json_pack("{s:f, s:f, s:f, s:b, s:f, s:f}", "wall_s", wall, "user_s", user, "system_s", system,
-                         "cpu_complete", f->cpu_complete, "tasks_per_s", wall > 0 ? (double)f->sum.done / wall : 0.0,
-                         "cores_busy", wall > 0 ? (user + system) / wall : 0.0);
+        put_real(o, "wall_s", wall);
+        put_seconds(o, "user_s", user);
+        put_seconds(o, "system_s", system);
+        put_bool(o, "cpu_complete", f->cpu_complete);
+        put_real(o, "tasks_per_s", wall > 0 ? (double)f->sum.done / wall : 0);
+        put_real(o, "cores_busy", f->wall_ns ? (double)(user + system) / (double)f->wall_ns : 0);
+        put_json(o, "latency_ns", latency_to_json(f));
+        put_json(o, "workers_detail", workers_to_json(f));
+        put_bool(o, "timing_valid", true);
 }
 
 json_t *
 figures_to_result(const struct figures *f, const struct variant *v, const struct result_context *context)
 {
-        const struct ledger_sum *sum = &f->sum;
-        char checksum[24];
-        json_t *result, *timing = timing_to_json(f);
+        json_t *o = json_object();
 
-        snprintf(checksum, sizeof(checksum), "0x%016llx", (unsigned long long)sum->acc);
-        result = json_pack("{s:s, s:s, s:s?, s:s, s:o, s:s, s:s, s:I, s:I, s:I, s:o, s:o, s:I, s:o}", "id", context->id,
-                           "state", context->state, "reason", context->reason, "workload", workloads[v->workload]->name,
-                           "params", params_to_json(v), "mode", modes[v->mode].name, "spawn",
-                           spawns[v->spawn == SPAWN_POOL ? SPAWN_POOL : SPAWN_PER_TASK].name, "workers",
-                           (json_int_t)(v->spawn == SPAWN_AT_ONCE ? 0 : v->workers), "chunk", (json_int_t)f->chunk,
-                           "chunks", (json_int_t)f->chunks, "count", integer_or_null(v->count), "duration_s",
-                           v->duration_ns ? json_real(seconds(v->duration_ns)) : json_null(), "warmup",
-                           (json_int_t)v->warmup, "timeout_ns", integer_or_null(v->timeout_ns));
-        if (!result || json_object_update_new(result, timing) < 0 ||
-            json_object_update_new(
-                    result, json_pack("{s:I, s:I, s:I, s:I, s:s, s:o, s:o, s:o, s:I, s:I, s:i, s:b, s:o}", "done",
-                                      (json_int_t)sum->done, "verified", (json_int_t)(sum->done - sum->failed), "failed",
-                                      (json_int_t)sum->failed, "wrong", (json_int_t)sum->wrong, "checksum", checksum,
-                                      "latency_ns", latency_to_json(f), "workers_detail", workers_to_json(f), "failures",
-                                      failures_to_json(f), "restarts", (json_int_t)f->restarts, "reexecuted",
-                                      (json_int_t)f->reexecuted, "resumed", 0, "timing_valid", 1, "environment",
-                                      environment_describe(&v->cpus, context->quota_cpus, context->parked_thread,
-                                                           f->steal_s))) < 0) {
-                json_decref(result);
-                return NULL;
-        }
-        return result;
+        put_string(o, "id", context->id);
+        put_string(o, "state", context->state);
+        put_string(o, "reason", context->reason);
+        put_variant(o, f, v);
+        put_counts(o, f);
+        put_timing(o, f);
+        put_json(o, "environment",
+                 environment_describe(&v->cpus, context->quota_cpus, context->parked_thread, f->steal_s));
+        return o;
 }

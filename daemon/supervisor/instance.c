@@ -23,9 +23,9 @@
 
 /* How long an old herd may take to end by itself, and after it was killed. */
 #define HERD_PATIENCE_NS (2 * NS_PER_S)
-#define HERD_KILLED_NS (3 * NS_PER_S)
-#define HERD_POLL_NS (5 * NS_PER_MS)
-#define LISTEN_BACKLOG 128
+#define HERD_KILLED_NS   (3 * NS_PER_S)
+#define HERD_POLL_NS     (5 * NS_PER_MS)
+#define LISTEN_BACKLOG   128
 
 void
 instance_private_name(char *buf, size_t size, const char *socket)
@@ -58,7 +58,7 @@ open_lock(const struct instance *i, const char *suffix)
 static int
 take_lock(struct instance *i)
 {
-        struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+        struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
 
         i->lock = open_lock(i, ".lock");
         if (i->lock < 0)
@@ -77,7 +77,7 @@ take_lock(struct instance *i)
 static bool
 try_herd(const struct instance *i)
 {
-        struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+        struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
 
         return fcntl(i->herd, F_OFD_SETLK, &lock) == 0;
 }
@@ -85,7 +85,7 @@ try_herd(const struct instance *i)
 static bool
 wait_herd(const struct instance *i, uint64_t patience_ns)
 {
-        const struct timespec pause = { .tv_nsec = HERD_POLL_NS };
+        const struct timespec pause = {.tv_nsec = HERD_POLL_NS};
         uint64_t begin = clock_now_ns();
 
         while (!try_herd(i)) {
@@ -128,7 +128,7 @@ instance_init(struct instance *i, const char *name, const char *socket)
 {
         int r;
 
-        *i = (struct instance){ .uid = geteuid(), .lock = -1, .herd = -1, .listener = -1 };
+        *i = (struct instance){.uid = geteuid(), .lock = -1, .herd = -1, .listener = -1};
         snprintf(i->name, sizeof(i->name), "%s", name);
         i->socket = strdup(socket);
         if (!i->socket)
@@ -156,8 +156,8 @@ take_activated(struct instance *i)
         return 0;
 }
 
-/* Does anybody listen there? With lock A in hand it is nobody of this instance, but a daemon of another one may have been
- * given the same path. */
+/* Does anybody listen there? With lock A in hand it is nobody of this instance, but a daemon of another one may
+ * have been given the same path. */
 static bool
 somebody_listens(const struct sockaddr_un *address)
 {
@@ -191,7 +191,7 @@ remove_old_socket(const struct sockaddr_un *address)
 static int
 bind_socket(int fd, const char *path, unsigned mode, bool *ret_bound)
 {
-        struct sockaddr_un address = { .sun_family = AF_UNIX };
+        struct sockaddr_un address = {.sun_family = AF_UNIX};
         mode_t mask;
         int r;
 

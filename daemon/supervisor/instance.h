@@ -17,11 +17,11 @@
 struct instance {
         uid_t uid;
         char name[36];
-        char *socket;    /* path; owned */
+        char *socket; /* path; owned */
         int lock, herd;
-        int listener;    /* handed over by whoever takes it: set to -1 */
-        bool activated;  /* the listener came from the service manager, who owns its path */
-        bool bound;      /* the socket file is ours, to be removed at the end */
+        int listener;   /* handed over by whoever takes it: set to -1 */
+        bool activated; /* the listener came from the service manager, who owns its path */
+        bool bound;     /* the socket file is ours, to be removed at the end */
 };
 
 /* Positive results. */

@@ -19,8 +19,8 @@ const char *
 job_state_name(enum job_state state)
 {
         static const char *const names[] = {
-                [JOB_QUEUED] = "queued",       [JOB_RUNNING] = "running",         [JOB_DONE] = "done",
-                [JOB_FAILED] = "failed",       [JOB_CANCELLED] = "cancelled",     [JOB_INTERRUPTED] = "interrupted",
+                [JOB_QUEUED] = "queued", [JOB_RUNNING] = "running",     [JOB_DONE] = "done",
+                [JOB_FAILED] = "failed", [JOB_CANCELLED] = "cancelled", [JOB_INTERRUPTED] = "interrupted",
                 [JOB_LOST] = "lost",
         };
 
@@ -128,11 +128,13 @@ queue_find(const struct queue *q, const char *id)
 
         if (q->running && strcmp(q->running->id, id) == 0)
                 return q->running;
-        TAILQ_FOREACH (job, &q->waiting, entry) {
+        TAILQ_FOREACH(job, &q->waiting, entry)
+        {
                 if (strcmp(job->id, id) == 0)
                         return job;
         }
-        TAILQ_FOREACH (job, &q->ended, entry) {
+        TAILQ_FOREACH(job, &q->ended, entry)
+        {
                 if (strcmp(job->id, id) == 0)
                         return job;
         }
@@ -145,8 +147,8 @@ queue_length_of(const struct queue *q, uid_t uid)
         struct job *job;
         unsigned n = 0;
 
-        TAILQ_FOREACH (job, &q->waiting, entry)
-                n += job->uid == uid;
+        TAILQ_FOREACH(job, &q->waiting, entry)
+        n += job->uid == uid;
         return n;
 }
 
@@ -171,9 +173,9 @@ last_turn(const struct queue *q, uid_t uid)
 /* Where a waiting job belongs. */
 struct place {
         struct job *job;
-        unsigned rank;     /* jobs of the same user before it: each of them costs him a turn */
-        uint64_t turn;     /* when the user last had one */
-        uint64_t first;    /* arrival of the user's first waiting job: the order of those who never had a turn */
+        unsigned rank;  /* jobs of the same user before it: each of them costs him a turn */
+        uint64_t turn;  /* when the user last had one */
+        uint64_t first; /* arrival of the user's first waiting job: the order of those who never had a turn */
 };
 
 static int
@@ -202,12 +204,12 @@ find_waiter(const struct queue *q, struct waiter *waiters, size_t *n, const stru
                 if (waiters[i].uid == job->uid)
                         return &waiters[i];
         }
-        waiters[*n] = (struct waiter){ .uid = job->uid, .turn = last_turn(q, job->uid), .first = job->arrival };
+        waiters[*n] = (struct waiter){.uid = job->uid, .turn = last_turn(q, job->uid), .first = job->arrival};
         return &waiters[(*n)++];
 }
 
-/* The list keeps each user's jobs in their order of arrival, before and after. Without memory it stays as it is, which is
- * unfair and nothing worse. */
+/* The list keeps each user's jobs in their order of arrival, before and after. Without memory it stays as it is,
+ * which is unfair and nothing worse. */
 static void
 arrange(struct queue *q)
 {
@@ -218,10 +220,11 @@ arrange(struct queue *q)
 
         if (q->arranged || !places || !waiters)
                 return;
-        TAILQ_FOREACH (job, &q->waiting, entry) {
+        TAILQ_FOREACH(job, &q->waiting, entry)
+        {
                 struct waiter *w = find_waiter(q, waiters, &n_waiters, job);
 
-                places[n++] = (struct place){ .job = job, .rank = w->jobs++, .turn = w->turn, .first = w->first };
+                places[n++] = (struct place){.job = job, .rank = w->jobs++, .turn = w->turn, .first = w->first};
         }
         qsort(places, n, sizeof(*places), by_place);
         TAILQ_INIT(&q->waiting);
@@ -325,7 +328,8 @@ most_forgettable(const struct queue *q)
 {
         struct job *job, *oldest = NULL;
 
-        TAILQ_FOREACH (job, &q->ended, entry) {
+        TAILQ_FOREACH(job, &q->ended, entry)
+        {
                 if (!TAILQ_EMPTY(&job->watchers))
                         continue;
                 if (job->fetched)
@@ -354,7 +358,8 @@ queue_youngest_unfetched_ns(const struct queue *q)
         struct job *job;
         uint64_t youngest = 0;
 
-        TAILQ_FOREACH (job, &q->ended, entry) {
+        TAILQ_FOREACH(job, &q->ended, entry)
+        {
                 if (!job->fetched)
                         youngest = MAX(youngest, job->ended_ns);
         }

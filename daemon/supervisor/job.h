@@ -53,14 +53,14 @@ struct job {
         json_t *request;
         struct plan plan;
         enum job_state state;
-        char *reason;         /* NULL, or why it ended as it did */
+        char *reason; /* NULL, or why it ended as it did */
         bool detached;
-        double submitted;     /* seconds since the epoch */
-        uint64_t arrival;     /* order of arrival */
-        unsigned position;    /* in the order of execution, valid while the queue is arranged */
+        double submitted;              /* seconds since the epoch */
+        uint64_t arrival;              /* order of arrival */
+        unsigned position;             /* in the order of execution, valid while the queue is arranged */
         uint64_t started_ns, ended_ns; /* CLOCK_MONOTONIC */
-        json_t *result;       /* NULL, or the result */
-        bool fetched;         /* somebody was told the result */
+        json_t *result;                /* NULL, or the result */
+        bool fetched;                  /* somebody was told the result */
         TAILQ_HEAD(, watcher) watchers;
 };
 

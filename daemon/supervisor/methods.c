@@ -62,7 +62,8 @@ methods_send_progress(struct supervisor *s, struct job *job)
 {
         struct watcher *w;
 
-        TAILQ_FOREACH (w, &job->watchers, entry) {
+        TAILQ_FOREACH(w, &job->watchers, entry)
+        {
                 if (w->kind != WATCHER_CANCEL && call_wants_more(w->call))
                         call_progress(w->call, job_reply(s, job));
         }
@@ -88,7 +89,8 @@ has_callers(const struct job *job)
 {
         struct watcher *w;
 
-        TAILQ_FOREACH (w, &job->watchers, entry) {
+        TAILQ_FOREACH(w, &job->watchers, entry)
+        {
                 if (w->kind == WATCHER_CALLER)
                         return true;
         }
@@ -120,7 +122,7 @@ watch(struct supervisor *s, struct job *job, struct call *call, enum watcher_kin
                 call_error(call, "Internal", json_pack("{s:s}", "what", "out of memory"));
                 return;
         }
-        *w = (struct watcher){ .supervisor = s, .job = job, .call = call, .kind = kind };
+        *w = (struct watcher){.supervisor = s, .job = job, .call = call, .kind = kind};
         TAILQ_INSERT_TAIL(&job->watchers, w, entry);
         if (job_has_ended(job)) {
                 watcher_answer(s, w);
@@ -171,13 +173,14 @@ has_room(struct supervisor *s, struct call *call)
         uid_t uid = call_peer(call)->uid;
 
         if (s->queue.n_waiting >= s->config.queue_limit) {
-                call_error(call, "Busy", json_pack("{s:s, s:I}", "what", "the queue", "limit",
-                                                   (json_int_t)s->config.queue_limit));
+                call_error(call, "Busy",
+                           json_pack("{s:s, s:I}", "what", "the queue", "limit", (json_int_t)s->config.queue_limit));
                 return false;
         }
         if (queue_length_of(&s->queue, uid) >= s->config.queue_per_user) {
-                call_error(call, "Busy", json_pack("{s:s, s:I}", "what", "your part of the queue", "limit",
-                                                   (json_int_t)s->config.queue_per_user));
+                call_error(call, "Busy",
+                           json_pack("{s:s, s:I}", "what", "your part of the queue", "limit",
+                                     (json_int_t)s->config.queue_per_user));
                 return false;
         }
         return true;
@@ -195,7 +198,7 @@ make_plan(struct supervisor *s, struct call *call, json_t *p, struct plan *ret)
                 .cpus = s->cpus,
                 .quota_cpus = s->quota_cpus,
         };
-        struct bad_value bad = { 0 };
+        struct bad_value bad = {0};
         struct variant variant;
         uint64_t deadline_ns;
         int r = request_parse_run(p, &limits, &variant, &deadline_ns, &bad);
@@ -346,9 +349,9 @@ describe_entry(json_t *entries, json_t *p, const char *kind, const char *name, c
                 json_decref(params);
                 return;
         }
-        json_array_append_new(entries, json_pack("{s:s, s:s, s:s, s:s?, s:b, s:o}", "kind", kind, "name", name,
-                                                 "summary", summary, "unit", unit, "default", is_default, "params",
-                                                 params));
+        json_array_append_new(entries,
+                              json_pack("{s:s, s:s, s:s, s:s?, s:b, s:o}", "kind", kind, "name", name, "summary",
+                                        summary, "unit", unit, "default", is_default, "params", params));
 }
 
 static json_t *
@@ -418,12 +421,6 @@ handle_describe(void *userdata, struct call *call, json_t *p)
 }
 
 const struct service_method supervisor_methods[] = {
-        { "Describe", handle_describe },
-        { "Run", handle_run },
-        { "Wait", handle_wait },
-        { "Jobs", handle_jobs },
-        { "Cancel", handle_cancel },
-        { "Status", handle_status },
-        { "Stop", handle_stop },
-        { NULL, NULL },
+        {"Describe", handle_describe}, {"Run", handle_run},       {"Wait", handle_wait}, {"Jobs", handle_jobs},
+        {"Cancel", handle_cancel},     {"Status", handle_status}, {"Stop", handle_stop}, {NULL, NULL},
 };

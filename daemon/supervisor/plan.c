@@ -12,7 +12,7 @@
 int
 plan_init_single(struct plan *plan, const struct variant *variant, uint64_t deadline_ns)
 {
-        *plan = (struct plan){ .n_variants = 1, .rounds = 1, .deadline_ns = deadline_ns };
+        *plan = (struct plan){.n_variants = 1, .rounds = 1, .deadline_ns = deadline_ns};
         plan->variants = malloc(sizeof(*plan->variants));
         plan->steps = calloc(2, sizeof(*plan->steps));
         if (!plan->variants || !plan->steps) {
@@ -21,8 +21,8 @@ plan_init_single(struct plan *plan, const struct variant *variant, uint64_t dead
         }
         plan->variants[0] = *variant;
         if (variant->warmup > 0)
-                plan->steps[plan->n_steps++] = (struct step){ .warmup = true };
-        plan->steps[plan->n_steps++] = (struct step){ .warmup = false };
+                plan->steps[plan->n_steps++] = (struct step){.warmup = true};
+        plan->steps[plan->n_steps++] = (struct step){.warmup = false};
         return 0;
 }
 
@@ -70,8 +70,8 @@ variant_summary(const struct variant *v)
                          quantity_format_duration_exact(buf, sizeof(buf), v->duration_ns));
         }
         if (v->spawn == SPAWN_AT_ONCE) {
-                if (asprintf(&s, "%s %s · %s, all at once", workloads[v->workload]->name, amount,
-                             modes[v->mode].name) < 0)
+                if (asprintf(&s, "%s %s · %s, all at once", workloads[v->workload]->name, amount, modes[v->mode].name) <
+                    0)
                         return NULL;
                 return s;
         }

@@ -12,9 +12,9 @@
 struct variant {
         uint32_t workload; /* index into workloads[] */
         int64_t params[CONCD_PARAMS_MAX];
-        uint32_t mode;     /* index into modes[] */
+        uint32_t mode; /* index into modes[] */
         enum run_spawn spawn;
-        uint32_t workers;  /* seats; 1 when all at once */
+        uint32_t workers;     /* seats; 1 when all at once */
         uint64_t count;       /* 0 for a run by duration */
         uint64_t duration_ns; /* 0 for a run by count */
         uint64_t chunk;       /* 0 chooses */

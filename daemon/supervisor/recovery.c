@@ -27,7 +27,7 @@ is_seated(uint64_t word)
 struct seat_census
 recovery_census(const struct supervisor *s)
 {
-        struct seat_census c = { 0 };
+        struct seat_census c = {0};
 
         for (uint32_t i = 0; i < s->setup.segment.run->spec.seats; i++) {
                 uint64_t word = atomic_load_explicit(&s->setup.segment.seats[i].word, memory_order_acquire);
@@ -98,8 +98,11 @@ recovery_kill_seated(struct supervisor *s)
 struct inquest {
         struct supervisor *s;
         const struct child_death *death;
-        uint8_t *verdict;                                     /* per slot: enum ledger_verdict */
-        struct { enum failure_reason reason; int value; } *cause; /* per slot */
+        uint8_t *verdict; /* per slot: enum ledger_verdict */
+        struct {
+                enum failure_reason reason;
+                int value;
+        } * cause; /* per slot */
 };
 
 static void
@@ -147,7 +150,7 @@ note_poison(struct inquest *q, uint32_t index)
                 return;
         }
         if (i == run->n_poison)
-                run->poison[run->n_poison++] = (struct poison){ .task = task - 1 };
+                run->poison[run->n_poison++] = (struct poison){.task = task - 1};
         run->poison[i].attempts++;
         run->poison[i].reason = q->cause[index].reason;
         run->poison[i].value = q->cause[index].value;
@@ -183,8 +186,8 @@ on_given_up(void *arg, uint32_t slot, uint64_t task)
         children_forgive(&q->s->children, slot);
 }
 
-/* Of a process, wait4() tells what it used since it sat down, but not what its children in flight did; what a thread used
- * went with its host. */
+/* Of a process, wait4() tells what it used since it sat down, but not what its children in flight did; what a
+ * thread used went with its host. */
 static void
 settle_evidence(struct inquest *q, uint32_t slot, struct seat *seat)
 {
@@ -221,9 +224,9 @@ settle_seat(struct inquest *q, uint32_t slot, struct seat *seat)
 }
 
 /*
- * The thread host left by _exit(), which no handler sees, so nobody marked himself. Whoever is alone on a seat did it. With
- * several, those that go on get further, until one is alone; when nobody does, all of them have died in vain as often as a
- * task may, and all are charged. Tasks that are all under way at once cannot be told apart.
+ * The thread host left by _exit(), which no handler sees, so nobody marked himself. Whoever is alone on a seat
+ * did it. With several, those that go on get further, until one is alone; when nobody does, all of them have died
+ * in vain as often as a task may, and all are charged. Tasks that are all under way at once cannot be told apart.
  */
 static void
 charge_suspects(struct inquest *q, uint32_t first, uint32_t last)
@@ -319,7 +322,7 @@ recovery_of_death(struct supervisor *s, const struct child_death *death)
 {
         struct segment *segment = &s->setup.segment;
         uint32_t first = death->slot, last = death->slot;
-        struct inquest q = { .s = s, .death = death };
+        struct inquest q = {.s = s, .death = death};
 
         if (death->slot == SLOT_THREAD_HOST) {
                 first = segment_thread_slot(segment, 0);
@@ -384,7 +387,7 @@ look_at_seat(struct supervisor *s, uint32_t i, uint64_t timeout_ns, uint64_t now
         if (claim > 0 && claim <= segment->run->spec.geometry.n_lines)
                 word = atomic_load(&segment->ledger[claim - 1].word);
         if (!is_seated(seat_word) || claim == 0 || claim != stall->claim || word != stall->word || !may_stall(s, i)) {
-                *stall = (struct stall){ claim, word, now };
+                *stall = (struct stall){claim, word, now};
                 return;
         }
         if (now - stall->since_ns < timeout_ns)

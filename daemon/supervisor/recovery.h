@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the supervisor does about workers that died or hang: the order is ledger first, permits second, and only then is a
- * seat or a slot given out again.
+ * What the supervisor does about workers that died or hang: the order is ledger first, permits second, and only
+ * then is a seat or a slot given out again.
  */
 #ifndef CONCD_RECOVERY_H
 #define CONCD_RECOVERY_H

@@ -31,8 +31,7 @@ refuse(struct bad_value *bad, const char *field, char *given, char *allowed)
         return bad->field && given && allowed ? -EINVAL : -ENOMEM;
 }
 
-static PRINTF_LIKE(1, 2) char *
-text(const char *fmt, ...)
+static PRINTF_LIKE(1, 2) char *text(const char *fmt, ...)
 {
         va_list args;
         char *s = NULL;
@@ -249,10 +248,12 @@ parse_amount(json_t *p, const struct request_limits *limits, struct variant *v, 
         int r;
 
         if (is_given(p, "count") && is_given(p, "duration_ns"))
-                return refuse(bad, "duration_ns", text("%lld", (long long)integer_of(json_object_get(p, "duration_ns"))),
+                return refuse(bad, "duration_ns",
+                              text("%lld", (long long)integer_of(json_object_get(p, "duration_ns"))),
                               strdup("nothing, when count is given: a run ends by the one or by the other"));
         if (v->spawn == SPAWN_AT_ONCE && is_given(p, "duration_ns"))
-                return refuse(bad, "duration_ns", text("%lld", (long long)integer_of(json_object_get(p, "duration_ns"))),
+                return refuse(bad, "duration_ns",
+                              text("%lld", (long long)integer_of(json_object_get(p, "duration_ns"))),
                               strdup("nothing, when all tasks are started at once: give count"));
         r = parse_integer(p, "duration_ns", DURATION_MIN_NS, DURATION_MAX_NS, &v->duration_ns, bad);
         if (r < 0 || v->duration_ns)
@@ -267,8 +268,7 @@ refuse_amount(const struct request_limits *limits, const char *field, uint64_t g
 {
         return refuse(bad, field, text("%llu", (unsigned long long)given),
                       text("at most %llu with a ledger of %u lines",
-                           (unsigned long long)LEDGER_PROGRESS_MAX / 2 * limits->ledger_chunks,
-                           limits->ledger_chunks));
+                           (unsigned long long)LEDGER_PROGRESS_MAX / 2 * limits->ledger_chunks, limits->ledger_chunks));
 }
 
 static int
@@ -304,8 +304,9 @@ parse_rest(json_t *p, const struct request_limits *limits, struct variant *v, ui
         int r = parse_integer(p, "warmup", 0, warmup_max, &v->warmup, bad);
 
         if (r == 0 && v->spawn == SPAWN_AT_ONCE && is_given(p, "timeout_ns"))
-                return refuse(bad, "timeout_ns", text("%lld", (long long)integer_of(json_object_get(p, "timeout_ns"))),
-                              strdup("nothing, when all tasks are started at once and share the CPUs: give deadline_ns"));
+                return refuse(
+                        bad, "timeout_ns", text("%lld", (long long)integer_of(json_object_get(p, "timeout_ns"))),
+                        strdup("nothing, when all tasks are started at once and share the CPUs: give deadline_ns"));
 
         if (r == 0 && v->warmup > 0 && variant_geometry(v, true, limits->ledger_chunks, &geometry, NULL) != 0)
                 r = refuse_amount(limits, "warmup", v->warmup, bad);
@@ -320,7 +321,7 @@ int
 request_parse_run(json_t *parameters, const struct request_limits *limits, struct variant *ret,
                   uint64_t *ret_deadline_ns, struct bad_value *bad)
 {
-        struct variant v = { .mode = MODE_DEFAULT };
+        struct variant v = {.mode = MODE_DEFAULT};
         uint64_t deadline_ns = limits->deadline_ns;
         int r = parse_workload(parameters, &v, bad);
 

@@ -7,8 +7,8 @@
  *     close: all seats DONE or empty, and every task accounted for → figures → the next step, or the job's end
  *
  * A ring, a death and the tick all lead to runner_poll(), which decides from the segment alone; so a ring that is
- * lost costs at most a tick. Stopping closes the run (nobody can sit down any more), asks the workers by the attention word,
- * and kills who has not left after STOP_PATIENCE.
+ * lost costs at most a tick. Stopping closes the run (nobody can sit down any more), asks the workers by the
+ * attention word, and kills who has not left after STOP_PATIENCE.
  */
 #include "supervisor/runner.h"
 
@@ -16,6 +16,7 @@
 #include "shared/clock.h"
 #include "shared/log.h"
 #include "supervisor/environment.h"
+#include "supervisor/fields.h"
 #include "supervisor/recovery.h"
 #include "supervisor/supervisor.h"
 #include "worker/mode.h"
@@ -27,9 +28,9 @@
 #include <signal.h>
 #include <string.h>
 
-#define TICK_MS 200
-#define STALL_MIN_MS 1 /* how often a task's time limit is looked after: a quarter of it, within these */
-#define STALL_MS 50
+#define TICK_MS         200
+#define STALL_MIN_MS    1 /* how often a task's time limit is looked after: a quarter of it, within these */
+#define STALL_MS        50
 #define STOP_PATIENCE_S 1
 
 static void run_open(struct supervisor *s);
@@ -69,7 +70,7 @@ static void
 on_duration(evutil_socket_t fd, short what, void *arg)
 {
         struct supervisor *s = arg;
-        const struct timeval patience = { .tv_sec = STOP_PATIENCE_S };
+        const struct timeval patience = {.tv_sec = STOP_PATIENCE_S};
         struct run *run = s->setup.segment.run;
 
         if (!s->runner.active || s->runner.stopping)
@@ -99,7 +100,7 @@ static void
 on_kill(evutil_socket_t fd, short what, void *arg)
 {
         struct supervisor *s = arg;
-        const struct timeval patience = { .tv_sec = STOP_PATIENCE_S };
+        const struct timeval patience = {.tv_sec = STOP_PATIENCE_S};
         struct run *run = s->setup.segment.run;
         uint32_t before;
 
@@ -128,7 +129,7 @@ runner_init(struct runner *r, struct supervisor *s)
 void
 runner_deinit(struct runner *r)
 {
-        struct event *events[] = { r->tick, r->stall, r->duration, r->deadline, r->kill };
+        struct event *events[] = {r->tick, r->stall, r->duration, r->deadline, r->kill};
 
         for (size_t i = 0; i < ARRAY_SIZE(events); i++) {
                 if (events[i])
@@ -142,7 +143,7 @@ runner_deinit(struct runner *r)
 static struct timeval
 to_timeval(uint64_t ns)
 {
-        return (struct timeval){ .tv_sec = (time_t)(ns / NS_PER_S), .tv_usec = (suseconds_t)(ns % NS_PER_S / 1000) };
+        return (struct timeval){.tv_sec = (time_t)(ns / NS_PER_S), .tv_usec = (suseconds_t)(ns % NS_PER_S / 1000)};
 }
 
 static void
@@ -172,7 +173,7 @@ reset_seats(struct supervisor *s, uint32_t seats)
 
                 if (i < seats) {
                         memset(seat, 0, sizeof(*seat));
-                        s->runner.stalls[i] = (struct stall){ .since_ns = clock_now_ns() };
+                        s->runner.stalls[i] = (struct stall){.since_ns = clock_now_ns()};
                 }
                 /* A seat beyond the number of seats has an older run's number, so nobody takes it. */
                 atomic_store(&seat->word, i < seats ? seat_pack(number, SEAT_EMPTY, 0) : 0);
@@ -246,8 +247,9 @@ run_open(struct supervisor *s)
         if (result == 0)
                 result = want_workers(s, v);
         if (result < 0) {
-                runner_stop(s, JOB_FAILED, result == -EINVAL ? "it does not fit into the ledger"
-                                                             : "there are not enough workers: see the daemon's log");
+                runner_stop(s, JOB_FAILED,
+                            result == -EINVAL ? "it does not fit into the ledger"
+                                              : "there are not enough workers: see the daemon's log");
                 return;
         }
         start_ticks(s);
@@ -278,7 +280,7 @@ void
 runner_stop(struct supervisor *s, enum job_state state, const char *reason)
 {
         struct runner *r = &s->runner;
-        const struct timeval patience = { .tv_sec = STOP_PATIENCE_S };
+        const struct timeval patience = {.tv_sec = STOP_PATIENCE_S};
         struct run *run = s->setup.segment.run;
 
         if (!r->job || r->stop_state != JOB_DONE)
@@ -342,7 +344,9 @@ job_finish(struct supervisor *s)
         struct runner *r = &s->runner;
         struct job *job = r->job;
         struct result_context context = {
-                .id = job->id, .quota_cpus = s->quota_cpus, .parked_thread = s->setup.parked_thread,
+                .id = job->id,
+                .quota_cpus = s->quota_cpus,
+                .parked_thread = s->setup.parked_thread,
         };
 
         judge(r);
@@ -455,19 +459,23 @@ runner_progress(struct supervisor *s, const struct job *job)
         const struct step *step = &plan->steps[job->state == JOB_RUNNING ? s->runner.step : 0];
         const struct variant *v = &plan->variants[step->variant];
         bool running = job->state == JOB_RUNNING && s->runner.active;
-        struct ledger_sum sum = { 0 };
-        uint64_t total = step->warmup ? v->warmup : v->count, elapsed = 0, restarts = 0;
-        unsigned position = queue_position(&s->queue, job);
+        struct ledger_sum sum = {0};
+        uint64_t elapsed = 0, restarts = 0;
+        json_t *o = json_object();
 
         if (running) {
                 figures_glance(&s->setup.segment, &sum, &elapsed);
                 restarts = recovery_restarts(s);
         }
-        return json_pack("{s:o, s:I, s:o, s:I, s:I, s:f, s:f, s:i, s:i, s:b}", "position",
-                         position ? json_integer(position) : json_null(), "done", (json_int_t)sum.done, "total",
-                         total ? json_integer((json_int_t)total) : json_null(), "failed", (json_int_t)sum.failed,
-                         "restarts", (json_int_t)restarts, "elapsed_s", (double)elapsed / (double)NS_PER_S,
-                         "tasks_per_s",
-                         elapsed ? (double)sum.done * (double)NS_PER_S / (double)elapsed : 0.0, "round",
-                         (int)step->round + 1, "rounds", (int)plan->rounds, "warming_up", (int)step->warmup);
+        put_integer_or_null(o, "position", queue_position(&s->queue, job));
+        put_integer(o, "done", sum.done);
+        put_integer_or_null(o, "total", step->warmup ? v->warmup : v->count);
+        put_integer(o, "failed", sum.failed);
+        put_integer(o, "restarts", restarts);
+        put_seconds(o, "elapsed_s", elapsed);
+        put_real(o, "tasks_per_s", elapsed ? (double)sum.done * (double)NS_PER_S / (double)elapsed : 0);
+        put_integer(o, "round", step->round + 1);
+        put_integer(o, "rounds", plan->rounds);
+        put_bool(o, "warming_up", step->warmup);
+        return o;
 }

@@ -24,10 +24,10 @@ struct stall {
 struct runner {
         struct job *job; /* NULL: idle */
         uint32_t step;
-        uint64_t run;    /* number of the present run; counts on over jobs */
-        bool active;     /* a run is going on */
-        bool begun;      /* its start barrier has opened */
-        bool stopping;   /* no more seats are given out */
+        uint64_t run;              /* number of the present run; counts on over jobs */
+        bool active;               /* a run is going on */
+        bool begun;                /* its start barrier has opened */
+        bool stopping;             /* no more seats are given out */
         enum job_state stop_state; /* how the job ends, when it was stopped */
         char *stop_reason;
         double steal_before_s;

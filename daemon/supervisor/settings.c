@@ -12,9 +12,9 @@
 
 /* What a private daemon has for defaults of its own. */
 static const char *const private_settings[][2] = {
-        { "daemon.idle_exit", "60s" },
-        { "daemon.socket_mode", "0600" },
-        { "jobs.deadline", "0" }, /* whoever it serves blocks only himself */
+        {"daemon.idle_exit", "60s"},
+        {"daemon.socket_mode", "0600"},
+        {"jobs.deadline", "0"}, /* whoever it serves blocks only himself */
 };
 
 static int

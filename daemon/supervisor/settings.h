@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Where the configuration comes from: defaults, those of a private daemon, the file, the command line, in this order. */
+/* Where the configuration comes from: defaults, those of a private daemon, the file, the command line, in this
+ * order. */
 #ifndef CONCD_SETTINGS_H
 #define CONCD_SETTINGS_H
 
@@ -12,7 +13,7 @@ struct settings_options {
         const char *config_path; /* NULL: the default file, if there is one */
         const char *instance, *socket;
         bool private_daemon;
-        const char **settings;   /* "section.key=value", ended by NULL */
+        const char **settings; /* "section.key=value", ended by NULL */
 };
 
 /* A positive result. */
@@ -20,8 +21,8 @@ enum settings_error {
         SETTINGS_E_INVALID = 1, /* said so in the log */
 };
 
-/* 0, SETTINGS_E_INVALID or -ENOMEM. On success the caller calls config_deinit(); *ret_path (malloc'ed) is the file that was
- * read, or NULL. */
+/* 0, SETTINGS_E_INVALID or -ENOMEM. On success the caller calls config_deinit(); *ret_path (malloc'ed) is the
+ * file that was read, or NULL. */
 int settings_load(const struct settings_options *options, struct config *ret, char **ret_path);
 
 #endif

@@ -2,6 +2,7 @@
 #include "supervisor/status.h"
 
 #include "shared/clock.h"
+#include "supervisor/fields.h"
 #include "supervisor/supervisor.h"
 
 #include <string.h>
@@ -10,11 +11,19 @@
 static json_t *
 describe_job(struct supervisor *s, const struct job *job)
 {
-        return json_pack("{s:s, s:I, s:s, s:s, s:s, s:s, s:s?, s:b, s:f, s:o}", "id", job->id, "uid",
-                         (json_int_t)job->uid, "user", job->user, "method", job->method, "summary", job->summary,
-                         "state", job_state_name(job->state), "reason", job->reason, "detached", job->detached,
-                         "submitted", job->submitted, "progress",
-                         job_has_ended(job) ? json_null() : runner_progress(s, job));
+        json_t *o = json_object();
+
+        put_string(o, "id", job->id);
+        put_integer(o, "uid", job->uid);
+        put_string(o, "user", job->user);
+        put_string(o, "method", job->method);
+        put_string(o, "summary", job->summary);
+        put_string(o, "state", job_state_name(job->state));
+        put_string(o, "reason", job->reason);
+        put_bool(o, "detached", job->detached);
+        put_real(o, "submitted", job->submitted);
+        put_json(o, "progress", job_has_ended(job) ? json_null() : runner_progress(s, job));
+        return o;
 }
 
 json_t *
@@ -25,17 +34,17 @@ status_jobs(struct supervisor *s)
 
         if (s->queue.running)
                 json_array_append_new(jobs, describe_job(s, s->queue.running));
-        TAILQ_FOREACH (job, queue_waiting(&s->queue), entry)
-                json_array_append_new(jobs, describe_job(s, job));
-        TAILQ_FOREACH_REVERSE (job, &s->queue.ended, job_list, entry)
-                json_array_append_new(jobs, describe_job(s, job));
+        TAILQ_FOREACH(job, queue_waiting(&s->queue), entry)
+        json_array_append_new(jobs, describe_job(s, job));
+        TAILQ_FOREACH_REVERSE(job, &s->queue.ended, job_list, entry)
+        json_array_append_new(jobs, describe_job(s, job));
         return jobs;
 }
 
 static const char *
 kind_name(enum worker_kind kind)
 {
-        static const char *const names[] = { "none", "process", "thread", "thread-host" };
+        static const char *const names[] = {"none", "process", "thread", "thread-host"};
 
         return names[kind];
 }
@@ -43,7 +52,7 @@ kind_name(enum worker_kind kind)
 static const char *
 state_name(enum slot_state state)
 {
-        static const char *const names[] = { "free", "starting", "idle", "running", "retiring", "dead" };
+        static const char *const names[] = {"free", "starting", "idle", "running", "retiring", "dead"};
 
         return names[state];
 }
@@ -71,26 +80,32 @@ tasks_of(const struct supervisor *s, uint32_t slot)
 }
 
 static json_t *
+describe_worker(const struct supervisor *s, uint32_t index)
+{
+        const struct slot *slot = &s->setup.segment.slots[index];
+        enum slot_state state = atomic_load(&slot->state);
+        bool works = state == SLOT_RUNNING && index != SLOT_THREAD_HOST && s->queue.running;
+        json_t *o = json_object();
+
+        put_integer(o, "slot", index);
+        put_string(o, "kind", kind_name(atomic_load(&slot->kind)));
+        put_integer(o, "pid", (uint64_t)MAX(atomic_load(&slot->pid), 0));
+        put_integer(o, "tid", (uint64_t)MAX(atomic_load(&slot->tid), 0));
+        put_string(o, "state", state_name(state));
+        put_integer(o, "tasks", tasks_of(s, index));
+        put_string(o, "job", works ? s->queue.running->id : NULL);
+        return o;
+}
+
+static json_t *
 describe_workers(const struct supervisor *s)
 {
         const struct segment *segment = &s->setup.segment;
         json_t *workers = json_array();
 
         for (uint32_t i = 0; i < segment->header->n_slots; i++) {
-                const struct slot *slot = &segment->slots[i];
-                enum slot_state state = atomic_load(&slot->state);
-                const char *job = state == SLOT_RUNNING && i != SLOT_THREAD_HOST && s->queue.running
-                                          ? s->queue.running->id
-                                          : NULL;
-
-                if (state == SLOT_FREE)
-                        continue;
-                json_array_append_new(workers,
-                                      json_pack("{s:I, s:s, s:I, s:I, s:s, s:I, s:s?}", "slot", (json_int_t)i, "kind",
-                                                kind_name(atomic_load(&slot->kind)), "pid",
-                                                (json_int_t)atomic_load(&slot->pid), "tid",
-                                                (json_int_t)MAX(atomic_load(&slot->tid), 0), "state",
-                                                state_name(state), "tasks", (json_int_t)tasks_of(s, i), "job", job));
+                if (atomic_load(&segment->slots[i].state) != SLOT_FREE)
+                        json_array_append_new(workers, describe_worker(s, i));
         }
         return workers;
 }
@@ -171,14 +186,24 @@ describe_memory(const struct supervisor *s)
 static json_t *
 describe_daemon(const struct supervisor *s)
 {
-        return json_pack("{s:s, s:i, s:I, s:s, s:I, s:b, s:s, s:f, s:s, s:s?, s:I, s:I, s:I, s:I, s:I}", "version",
-                         CONCD_VERSION, "pid", (int)getpid(), "uid", (json_int_t)s->instance.uid, "instance",
-                         s->instance.name, "generation", (json_int_t)s->semaphores.generation, "private",
-                         s->options.private_daemon, "state", s->leaving ? "stopping" : "running", "uptime_s",
-                         (double)(clock_now_ns() - s->started_ns) / (double)NS_PER_S, "socket", s->config.socket,
-                         "config", s->config_path, "clients", (json_int_t)service_clients(s->service), "queue",
-                         (json_int_t)s->queue.n_waiting, "queue_limit", (json_int_t)s->config.queue_limit,
-                         "jobs_finished", (json_int_t)s->queue.jobs_ended, "restarts", (json_int_t)s->children.deaths);
+        json_t *o = json_object();
+
+        put_string(o, "version", CONCD_VERSION);
+        put_integer(o, "pid", (uint64_t)getpid());
+        put_integer(o, "uid", s->instance.uid);
+        put_string(o, "instance", s->instance.name);
+        put_integer(o, "generation", s->semaphores.generation);
+        put_bool(o, "private", s->options.private_daemon);
+        put_string(o, "state", s->leaving ? "stopping" : "running");
+        put_seconds(o, "uptime_s", clock_now_ns() - s->started_ns);
+        put_string(o, "socket", s->config.socket);
+        put_string(o, "config", s->config_path);
+        put_integer(o, "clients", service_clients(s->service));
+        put_integer(o, "queue", s->queue.n_waiting);
+        put_integer(o, "queue_limit", s->config.queue_limit);
+        put_integer(o, "jobs_finished", s->queue.jobs_ended);
+        put_integer(o, "restarts", s->children.deaths);
+        return o;
 }
 
 json_t *

@@ -16,7 +16,7 @@
 
 /* After the last job ended, how long a leaving daemon waits for clients to read what they were sent. */
 #define LEAVE_PATIENCE_MS 1000
-#define LEAVE_POLL_MS 5
+#define LEAVE_POLL_MS     5
 
 /* ── configuration ── */
 
@@ -74,7 +74,7 @@ leaving_is_done(struct supervisor *s)
 static void
 on_leave_poll(evutil_socket_t fd, short what, void *arg)
 {
-        static const struct timeval pause = { .tv_usec = LEAVE_POLL_MS * 1000 };
+        static const struct timeval pause = {.tv_usec = LEAVE_POLL_MS * 1000};
         struct supervisor *s = arg;
 
         if (leaving_is_done(s)) {
@@ -101,7 +101,7 @@ end_queued(struct supervisor *s)
 void
 supervisor_leave(struct supervisor *s)
 {
-        const struct timeval at_last = { .tv_sec = 10 };
+        const struct timeval at_last = {.tv_sec = 10};
 
         if (s->leaving)
                 return;
@@ -205,8 +205,8 @@ supervisor_send_progress(struct supervisor *s)
 
         if (s->queue.running)
                 methods_send_progress(s, s->queue.running);
-        TAILQ_FOREACH (job, &s->queue.waiting, entry)
-                methods_send_progress(s, job);
+        TAILQ_FOREACH(job, &s->queue.waiting, entry)
+        methods_send_progress(s, job);
 }
 
 /* ── idleness ── */
@@ -219,12 +219,11 @@ supervisor_consider_idle(struct supervisor *s)
         struct timeval tv;
 
         evtimer_del(s->idle);
-        if (wait == 0 || s->leaving || s->queue.running || s->queue.n_waiting > 0 ||
-            service_clients(s->service) > 0)
+        if (wait == 0 || s->leaving || s->queue.running || s->queue.n_waiting > 0 || service_clients(s->service) > 0)
                 return;
         if (unfetched && now - unfetched < s->config.keep_unfetched_ns)
                 wait = MAX(wait, s->config.keep_unfetched_ns - (now - unfetched));
-        tv = (struct timeval){ .tv_sec = (time_t)(wait / NS_PER_S), .tv_usec = (suseconds_t)(wait % NS_PER_S / 1000) };
+        tv = (struct timeval){.tv_sec = (time_t)(wait / NS_PER_S), .tv_usec = (suseconds_t)(wait % NS_PER_S / 1000)};
         evtimer_add(s->idle, &tv);
 }
 
@@ -284,7 +283,7 @@ on_watchdog(evutil_socket_t fd, short what, void *arg)
 static int
 add_signals(struct supervisor *s)
 {
-        static const int numbers[] = { SIGTERM, SIGINT, SIGHUP };
+        static const int numbers[] = {SIGTERM, SIGINT, SIGHUP};
 
         signal(SIGPIPE, SIG_IGN);
         for (size_t i = 0; i < ARRAY_SIZE(numbers); i++) {
@@ -299,8 +298,8 @@ static int
 add_events(struct supervisor *s)
 {
         uint64_t interval = notify_watchdog_interval_ns();
-        struct timeval every = { .tv_sec = (time_t)(interval / NS_PER_S),
-                                 .tv_usec = (suseconds_t)(interval % NS_PER_S / 1000) };
+        struct timeval every = {.tv_sec = (time_t)(interval / NS_PER_S),
+                                .tv_usec = (suseconds_t)(interval % NS_PER_S / 1000)};
 
         s->doorbell = event_new(s->base, s->setup.doorbell, EV_READ | EV_PERSIST, on_doorbell, s);
         s->poll = event_new(s->base, -1, 0, on_poll, s);
@@ -374,7 +373,10 @@ static int
 start_service(struct supervisor *s)
 {
         static const struct service_info info = {
-                .vendor = "The concd authors", .product = "concd", .version = CONCD_VERSION, .url = "",
+                .vendor = "The concd authors",
+                .product = "concd",
+                .version = CONCD_VERSION,
+                .url = "",
         };
         int r = service_new(s->base, &info, idl_org_concd, supervisor_methods, s, &s->service);
 
@@ -429,7 +431,7 @@ supervisor_new(const struct settings_options *options, struct supervisor **ret)
                 return -ENOMEM;
         s->started_ns = clock_now_ns();
         s->options = *options;
-        s->instance = (struct instance){ .lock = -1, .herd = -1, .listener = -1 };
+        s->instance = (struct instance){.lock = -1, .herd = -1, .listener = -1};
         s->setup.doorbell = s->setup.herd_lock = s->setup.host_control = -1;
         queue_init(&s->queue);
         r = settings_load(options, &s->config, &s->config_path);
@@ -462,8 +464,8 @@ supervisor_run(struct supervisor *s)
 static void
 free_events(struct supervisor *s)
 {
-        struct event *events[] = { s->signals[0], s->signals[1], s->signals[2], s->doorbell, s->poll,
-                                   s->idle,       s->leave,      s->watchdog };
+        struct event *events[] = {s->signals[0], s->signals[1], s->signals[2], s->doorbell,
+                                  s->poll,       s->idle,       s->leave,      s->watchdog};
 
         for (size_t i = 0; i < ARRAY_SIZE(events); i++) {
                 if (events[i])

@@ -21,12 +21,12 @@
 
 struct supervisor {
         struct config config;
-        char *config_path;       /* NULL: none was read */
+        char *config_path;               /* NULL: none was read */
         struct settings_options options; /* for SIGHUP; what it points to is main's */
         struct instance instance;
         struct worker_setup setup;
         struct semaphores semaphores;
-        bool semaphores_worn;    /* a sleeper was killed: replace them at the next job boundary */
+        bool semaphores_worn;        /* a sleeper was killed: replace them at the next job boundary */
         uint32_t processes, threads; /* kept ready */
         cpu_set_t cpus;
         double quota_cpus;
@@ -38,8 +38,8 @@ struct supervisor {
         struct queue queue;
         struct runner runner;
         struct service *service;
-        bool leaving;            /* SIGTERM or Stop came */
-        uint64_t jobs_over_ns;   /* while leaving: since when no job runs any more; 0: one does */
+        bool leaving;          /* SIGTERM or Stop came */
+        uint64_t jobs_over_ns; /* while leaving: since when no job runs any more; 0: one does */
 };
 
 /* Positive results of supervisor_new(). */
@@ -49,8 +49,8 @@ enum supervisor_error {
         SUPERVISOR_E_RUNNING, /* another daemon has the instance */
 };
 
-/* The options' strings must outlive the supervisor. Takes the instance, makes segment and semaphores, forks the pool and listens. 0, a positive result or -errno, all
- * logged; then nothing is left behind. */
+/* The options' strings must outlive the supervisor. Takes the instance, makes segment and semaphores, forks the
+ * pool and listens. 0, a positive result or -errno, all logged; then nothing is left behind. */
 int supervisor_new(const struct settings_options *options, struct supervisor **ret);
 
 /* Runs until it is told to leave. 0 or -errno. */

@@ -31,7 +31,7 @@ struct batch {
         struct batch_task *tasks;
         struct task_mailbox *mailboxes;
         size_t mailbox_bytes;
-        uint64_t started;           /* tasks before this one were started */
+        uint64_t started; /* tasks before this one were started */
 };
 
 static bool
@@ -61,7 +61,7 @@ start_one(struct batch *b, uint64_t i)
                 r = t->pid = task_process_start(b->worker, b->base + i, &b->mailboxes[i]);
                 return MIN(r, 0);
         }
-        t->thread = (struct task_thread){ .worker = b->worker, .index = b->base + i, .own_context = true };
+        t->thread = (struct task_thread){.worker = b->worker, .index = b->base + i, .own_context = true};
         return task_thread_start(&t->thread);
 }
 
@@ -111,8 +111,7 @@ await_process(struct batch *b, uint64_t i, uint64_t *ret_result, uint64_t *ret_e
         struct batch_task *t = &b->tasks[i];
 
         for (;;) {
-                enum task_end end =
-                        task_process_await(t->pid, &b->mailboxes[i], &w->failure_reason, &w->failure_value);
+                enum task_end end = task_process_await(t->pid, &b->mailboxes[i], &w->failure_reason, &w->failure_value);
                 int r;
 
                 t->pid = 0;
@@ -206,7 +205,7 @@ bool
 at_once_execute(struct worker *w, uint64_t base, uint64_t size)
 {
         uint64_t i = ledger_progress(atomic_load_explicit(&w->line->word, memory_order_relaxed));
-        struct batch b = { .worker = w, .base = base, .first = i, .size = size, .started = i };
+        struct batch b = {.worker = w, .base = base, .first = i, .size = size, .started = i};
         bool goes_on = true;
 
         if (batch_init(&b) < 0) {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * spawn=per-task with 0 workers, as the original experiment did it: one pool worker starts a process or thread for every
- * task of its chunk before it awaits the first, then commits in order.
+ * spawn=per-task with 0 workers, as the original experiment did it: one pool worker starts a process or thread
+ * for every task of its chunk before it awaits the first, then commits in order.
  */
 #ifndef CONCD_AT_ONCE_H
 #define CONCD_AT_ONCE_H

@@ -87,7 +87,7 @@ evidence_read(struct evidence *e, int fd, bool children)
 
         /* getrusage() tells a thread's times as of its last tick; reading this clock brings them up to date. */
         clock_gettime(CLOCK_THREAD_CPUTIME_ID, &cpu);
-        *e = (struct evidence){ .run_queue_wait_ns = read_run_queue_wait(fd) };
+        *e = (struct evidence){.run_queue_wait_ns = read_run_queue_wait(fd)};
         add_rusage(e, RUSAGE_THREAD);
         if (children)
                 add_rusage(e, RUSAGE_CHILDREN);
@@ -96,7 +96,7 @@ evidence_read(struct evidence *e, int fd, bool children)
 void
 evidence_read_process(struct evidence *e)
 {
-        *e = (struct evidence){ 0 };
+        *e = (struct evidence){0};
         add_rusage(e, RUSAGE_SELF);
         add_rusage(e, RUSAGE_CHILDREN);
 }

@@ -56,7 +56,7 @@ on_exit_called(int status, void *arg)
 int
 fatal_install(bool signals)
 {
-        struct sigaction action = { .sa_handler = signals ? on_fatal : SIG_DFL, .sa_flags = SA_ONSTACK };
+        struct sigaction action = {.sa_handler = signals ? on_fatal : SIG_DFL, .sa_flags = SA_ONSTACK};
 
         sigemptyset(&action.sa_mask);
         for (size_t i = 0; i < ARRAY_SIZE(own_signals); i++) {
@@ -69,7 +69,7 @@ fatal_install(bool signals)
 int
 fatal_enter(struct slot *slot, uint64_t task, bool stack)
 {
-        stack_t alternate = { 0 };
+        stack_t alternate = {0};
 
         self.slot = slot;
         self.task = task;
@@ -92,7 +92,7 @@ fatal_enter(struct slot *slot, uint64_t task, bool stack)
 void
 fatal_leave(void)
 {
-        stack_t off = { .ss_flags = SS_DISABLE };
+        stack_t off = {.ss_flags = SS_DISABLE};
 
         self.slot = NULL;
         if (!self.stack)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Who is to blame: when a task kills its process by a signal of its own or by exit(), the dying thread marks the slot it works
- * for, so that in the thread host only the culprit's task is charged.
+ * Who is to blame: when a task kills its process by a signal of its own or by exit(), the dying thread marks the
+ * slot it works for, so that in the thread host only the culprit's task is charged.
  */
 #ifndef CONCD_FATAL_H
 #define CONCD_FATAL_H

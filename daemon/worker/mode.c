@@ -4,17 +4,17 @@
 #include <string.h>
 
 const struct mode modes[MODES] = {
-        { "sequential", "one process worker, one task after another", WORKER_PROCESS, .single = true },
-        { "process", "the process pool: pre-forked workers that share nothing but the segment", WORKER_PROCESS,
-          .per_task = true },
-        { "thread", "the thread pool: threads of one process, the thread host", WORKER_THREAD, .per_task = true },
-        { "gil", "the thread pool under an emulated CPython interpreter lock: one thread runs at a time", WORKER_THREAD,
-          .gil = true },
+        {"sequential", "one process worker, one task after another", WORKER_PROCESS, .single = true},
+        {"process", "the process pool: pre-forked workers that share nothing but the segment", WORKER_PROCESS,
+         .per_task = true},
+        {"thread", "the thread pool: threads of one process, the thread host", WORKER_THREAD, .per_task = true},
+        {"gil", "the thread pool under an emulated CPython interpreter lock: one thread runs at a time", WORKER_THREAD,
+         .gil = true},
 };
 
 const struct spawn spawns[SPAWNS] = {
-        [SPAWN_POOL] = { "pool", "the warm workers of the pool execute the tasks themselves" },
-        [SPAWN_PER_TASK] = { "per-task", "a fresh process or thread for each task; with --workers=0 all at once" },
+        [SPAWN_POOL] = {"pool", "the warm workers of the pool execute the tasks themselves"},
+        [SPAWN_PER_TASK] = {"per-task", "a fresh process or thread for each task; with --workers=0 all at once"},
 };
 
 int

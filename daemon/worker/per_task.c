@@ -9,7 +9,7 @@
 #include <time.h>
 
 /* How long a worker goes on trying when the system is out of processes, threads or memory: 1 s. */
-#define START_TRIES 50
+#define START_TRIES    50
 #define START_PAUSE_NS (20 * NS_PER_MS)
 
 struct per_task {
@@ -20,7 +20,7 @@ struct per_task {
 static bool
 try_again(int error, int tried)
 {
-        const struct timespec pause = { .tv_nsec = START_PAUSE_NS };
+        const struct timespec pause = {.tv_nsec = START_PAUSE_NS};
 
         if ((error != -EAGAIN && error != -ENOMEM) || tried >= START_TRIES)
                 return false;
@@ -74,7 +74,7 @@ execute_in_process(struct concd_ctx *ctx, uint64_t index, uint64_t *ret_result)
 static int
 execute_in_thread(struct concd_ctx *ctx, uint64_t index, uint64_t *ret_result)
 {
-        struct task_thread t = { .worker = worker_of(ctx), .index = index };
+        struct task_thread t = {.worker = worker_of(ctx), .index = index};
         int r;
 
         for (int tried = 1; (r = task_thread_start(&t)) < 0; tried++) {
@@ -96,8 +96,8 @@ per_task_begin(struct worker *w)
         w->per_task = calloc(1, sizeof(*w->per_task));
         if (!w->per_task)
                 return -ENOMEM;
-        w->per_task->mailbox = mmap(NULL, sizeof(struct task_mailbox), PROT_READ | PROT_WRITE,
-                                    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+        w->per_task->mailbox =
+                mmap(NULL, sizeof(struct task_mailbox), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
         if (w->per_task->mailbox == MAP_FAILED) {
                 int r = -errno;
 

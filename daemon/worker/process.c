@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A child never returns into the supervisor's code: it resets the signals, closes every descriptor but the few it needs,
- * asks to be killed with its parent, and leaves by _exit(). libevent's base is left alone: freeing it would
- * take events off the epoll instance that parent and child share.
+ * A child never returns into the supervisor's code: it resets the signals, closes every descriptor but the few it
+ * needs, asks to be killed with its parent, and leaves by _exit(). libevent's base is left alone: freeing it
+ * would take events off the epoll instance that parent and child share.
  */
 #include "worker/process.h"
 
@@ -114,7 +114,7 @@ void
 process_worker_main(const struct worker_setup *setup, const struct semaphores *semaphores, uint32_t slot_index,
                     pid_t supervisor)
 {
-        int keep[] = { setup->doorbell, setup->herd_lock };
+        int keep[] = {setup->doorbell, setup->herd_lock};
         struct slot *slot = enter(setup, slot_index, supervisor, "concd-process");
 
         close_others(keep, ARRAY_SIZE(keep));
@@ -164,7 +164,7 @@ start_thread(const struct worker_setup *setup, const struct semaphores *semaphor
 
         if (!start)
                 return ENOMEM;
-        *start = (struct thread_start){ setup, semaphores, slot_index };
+        *start = (struct thread_start){setup, semaphores, slot_index};
         pthread_attr_init(&attr);
         pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
         r = pthread_create(&thread, &attr, thread_main, start);
@@ -203,7 +203,7 @@ start_threads(const struct worker_setup *setup, const struct semaphores *semapho
 void
 thread_host_main(const struct worker_setup *setup, const struct semaphores *semaphores, pid_t supervisor)
 {
-        int keep[] = { setup->doorbell, setup->herd_lock, setup->host_control };
+        int keep[] = {setup->doorbell, setup->herd_lock, setup->host_control};
         struct slot *slot = enter(setup, SLOT_THREAD_HOST, supervisor, "concd-threads");
         uint64_t start_time = atomic_load(&slot->start_time), rings;
 

@@ -95,13 +95,14 @@ execute_alone(struct task_thread *t)
                 .seat_index = w->seat_index,
                 .spec = w->spec,
                 .workload = w->workload,
-                .ctx = {
-                        .struct_size = w->ctx.struct_size,
-                        .worker = w->ctx.worker,
-                        .params = w->ctx.params,
-                        .attention = w->ctx.attention,
-                        .ops = w->ctx.ops,
-                },
+                .ctx =
+                        {
+                                .struct_size = w->ctx.struct_size,
+                                .worker = w->ctx.worker,
+                                .params = w->ctx.params,
+                                .attention = w->ctx.attention,
+                                .ops = w->ctx.ops,
+                        },
         };
         int r = 0;
 

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The inner loop is what a comparison measures beside the tasks, so it is short: look at the attention word, execute,
- * verify, commit. A task is timed only when the sampler's countdown says so.
+ * The inner loop is what a comparison measures beside the tasks, so it is short: look at the attention word,
+ * execute, verify, commit. A task is timed only when the sampler's countdown says so.
  *
- * Sampling: reading the clock twice costs some 40 ns, which would be the work for a short task. The first tasks of a worker are
- * all timed; if the clock would then take more than 1 % of their time, only one in `every` is, at random distances
- * (so that no period of the workload is hit or missed). What the probe found, which are the coldest tasks, is thrown away as
- * soon as there are as many samples.
+ * Sampling: reading the clock twice costs some 40 ns, which would be the work for a short task. The first tasks
+ * of a worker are all timed; if the clock would then take more than 1 % of their time, only one in `every` is, at
+ * random distances (so that no period of the workload is hit or missed). What the probe found, which are the
+ * coldest tasks, is thrown away as soon as there are as many samples.
  */
 #include "worker/task_loop.h"
 
@@ -16,10 +16,10 @@
 #include <errno.h>
 #include <limits.h>
 
-#define PROBES 32
-#define EVERY_MAX 65536
-#define WRONG INT_MIN /* the outcome of a task whose result did not verify */
-#define TIMING_READS 3 /* what timing a task costs in readings of the clock: two, and the record */
+#define PROBES       32
+#define EVERY_MAX    65536
+#define WRONG        INT_MIN /* the outcome of a task whose result did not verify */
+#define TIMING_READS 3       /* what timing a task costs in readings of the clock: two, and the record */
 
 static uint64_t
 next_random(uint64_t *state)
@@ -35,7 +35,11 @@ void
 sampler_init(struct sampler *s, uint64_t overhead_ns, uint64_t seed)
 {
         *s = (struct sampler){
-                .countdown = 1, .every = 1, .fresh = true, .overhead_ns = overhead_ns, .random = seed * UINT64_C(0x9e3779b97f4a7c15) | 1,
+                .countdown = 1,
+                .every = 1,
+                .fresh = true,
+                .overhead_ns = overhead_ns,
+                .random = seed * UINT64_C(0x9e3779b97f4a7c15) | 1,
         };
 }
 
@@ -116,8 +120,8 @@ task_loop_commit(struct worker *w, uint64_t owner, uint64_t size, uint64_t index
         ledger_commit(w->line, owner, size, sum);
 }
 
-/* The seat's task count must come out exact wherever the worker is killed: while a claim stands, its line tells the rest;
- * the two stores around its removal leave either the claim or the new count to be found. */
+/* The seat's task count must come out exact wherever the worker is killed: while a claim stands, its line tells
+ * the rest; the two stores around its removal leave either the claim or the new count to be found. */
 static void
 claim_begin(struct seat *seat, uint32_t line, uint64_t progress)
 {
@@ -170,9 +174,10 @@ timed(struct worker *w, uint64_t index, uint64_t *ret_result)
 }
 
 /*
- * The tasks from sum->done up to `plain`, which are neither timed nor the line's last one. Ends before it when something
- * wants attention, or when a task is not as usual: then its outcome is returned and nothing of it is committed, else 0.
- * A function of its own, so that its few values have the registers for themselves. The line is level.
+ * The tasks from sum->done up to `plain`, which are neither timed nor the line's last one. Ends before it when
+ * something wants attention, or when a task is not as usual: then its outcome is returned and nothing of it is
+ * committed, else 0. A function of its own, so that its few values have the registers for themselves. The line is
+ * level.
  */
 static __attribute__((noinline)) int
 execute_plain(struct worker *w, uint64_t base, uint64_t plain, uint64_t owner, struct ledger_sum *sum)

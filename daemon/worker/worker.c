@@ -4,13 +4,13 @@
  *
  *     sleep at the gate → take a seat in the open run → prepare → wait at the start barrier → task loop → merge → seat done
  *
- * A post at the gate is only a hint: who wakes looks at run.current and takes a seat by CAS, or goes back to sleep.
- * The supervisor posts again while seats are empty, so a hint that a killed worker took with it costs time,
- * never the run.
+ * A post at the gate is only a hint: who wakes looks at run.current and takes a seat by CAS, or goes back to
+ * sleep. The supervisor posts again while seats are empty, so a hint that a killed worker took with it costs
+ * time, never the run.
  *
- * Barrier: a worker that is prepared marks its seat READY; whoever then sees all seats READY opens it with one CAS and
- * stamps the start. Sleepers look again every 100 ms, so that the death of the last arriver between its mark and its look does
- * not leave everybody waiting.
+ * Barrier: a worker that is prepared marks its seat READY; whoever then sees all seats READY opens it with one
+ * CAS and stamps the start. Sleepers look again every 100 ms, so that the death of the last arriver between its
+ * mark and its look does not leave everybody waiting.
  */
 #include "worker/worker.h"
 
@@ -29,9 +29,9 @@
 #include <string.h>
 #include <sys/syscall.h>
 
-#define BARRIER_SPIN_NS (20 * NS_PER_US)
+#define BARRIER_SPIN_NS    (20 * NS_PER_US)
 #define BARRIER_RECHECK_NS (100 * NS_PER_MS)
-#define GATE_SPIN_NS (50 * NS_PER_US)
+#define GATE_SPIN_NS       (50 * NS_PER_US)
 
 enum barrier { BARRIER_CLOSED, BARRIER_OPENING, BARRIER_OPEN };
 
@@ -209,7 +209,7 @@ open_barrier(const struct worker_setup *setup)
 static bool
 wait_at_barrier(struct worker *w)
 {
-        const struct timespec recheck = { .tv_nsec = BARRIER_RECHECK_NS };
+        const struct timespec recheck = {.tv_nsec = BARRIER_RECHECK_NS};
         struct run *run = w->setup->segment.run;
         uint64_t arrived = clock_now_ns();
         uint32_t go;
@@ -254,7 +254,7 @@ begin_run(struct worker *w)
         mode = &modes[w->spec->mode];
         w->workload = workloads[w->spec->workload];
         w->under_gil = mode->gil;
-        w->gil = (struct gil_thread){ .gil = gil_of(run), .attention = &run->attention, .id = w->seat_index };
+        w->gil = (struct gil_thread){.gil = gil_of(run), .attention = &run->attention, .id = w->seat_index};
         w->ctx = (struct concd_ctx){
                 .struct_size = sizeof(w->ctx),
                 .worker = w->seat_index,

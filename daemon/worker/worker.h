@@ -18,9 +18,9 @@
 /* What every worker of a daemon is given. Inherited over fork; read only. */
 struct worker_setup {
         struct segment segment;
-        int doorbell;      /* eventfd: look at the run, something changed */
-        int herd_lock;     /* kept open, so that lock B lasts as long as any child */
-        int host_control;  /* eventfd: thread host, look at your slots */
+        int doorbell;     /* eventfd: look at the run, something changed */
+        int herd_lock;    /* kept open, so that lock B lasts as long as any child */
+        int host_control; /* eventfd: thread host, look at your slots */
         bool parked_thread;
 };
 
@@ -59,7 +59,7 @@ struct worker {
         struct sampler sampler;
         struct ledger_line *line; /* claimed now */
         int (*execute)(struct concd_ctx *ctx, uint64_t index, uint64_t *ret_result);
-        struct per_task *per_task; /* spawn=per-task only */
+        struct per_task *per_task;          /* spawn=per-task only */
         enum failure_reason failure_reason; /* of a task that died in a child; valid with CONCD_CHILD_DIED */
         int failure_value;
 };

@@ -6,11 +6,11 @@
 #include "concd/workload.h"
 
 /* One row each; the first is the default. Every row has a file of its name beside this one. */
-#define BUILTIN_WORKLOADS(X) \
-        X(calc)              \
-        X(nop)               \
-        X(spin)              \
-        X(sleep)             \
+#define BUILTIN_WORKLOADS(X)                                                                                           \
+        X(calc)                                                                                                        \
+        X(nop)                                                                                                         \
+        X(spin)                                                                                                        \
+        X(sleep)                                                                                                       \
         X(fail)
 
 #define BUILTIN_DECLARE(name) extern const struct concd_workload workload_##name;

@@ -19,15 +19,9 @@ enum { FAIL_PARAM_KIND, FAIL_PARAM_AT, FAIL_PARAM_EVERY };
 enum fail_kind { FAIL_ERROR, FAIL_WRONG, FAIL_SEGV, FAIL_ABORT, FAIL_EXIT, FAIL_QUIT, FAIL_KILL, FAIL_HANG };
 
 static const char *const fail_kinds[] = {
-        [FAIL_ERROR] = "error",
-        [FAIL_WRONG] = "wrong",
-        [FAIL_SEGV] = "segv",
-        [FAIL_ABORT] = "abort",
-        [FAIL_EXIT] = "exit",
-        [FAIL_QUIT] = "quit",
-        [FAIL_KILL] = "kill",
-        [FAIL_HANG] = "hang",
-        NULL,
+        [FAIL_ERROR] = "error", [FAIL_WRONG] = "wrong", [FAIL_SEGV] = "segv",
+        [FAIL_ABORT] = "abort", [FAIL_EXIT] = "exit",   [FAIL_QUIT] = "quit",
+        [FAIL_KILL] = "kill",   [FAIL_HANG] = "hang",   NULL,
 };
 
 static bool
@@ -97,29 +91,32 @@ fail_verify(struct concd_ctx *ctx, uint64_t index, uint64_t result)
 }
 
 static const struct concd_param fail_params[] = {
-        [FAIL_PARAM_KIND] = {
-                .name = "kind",
-                .summary = "what a failing task does",
-                .type = CONCD_PARAM_ENUM,
-                .def = FAIL_ERROR,
-                .choices = fail_kinds,
-        },
-        [FAIL_PARAM_AT] = {
-                .name = "at",
-                .summary = "the first task that fails",
-                .type = CONCD_PARAM_INT,
-                .min = 0,
-                .max = FAIL_INDEX_MAX,
-                .def = 0,
-        },
-        [FAIL_PARAM_EVERY] = {
-                .name = "every",
-                .summary = "distance from one failing task to the next; 0: only the first fails",
-                .type = CONCD_PARAM_INT,
-                .min = 0,
-                .max = FAIL_INDEX_MAX,
-                .def = 0,
-        },
+        [FAIL_PARAM_KIND] =
+                {
+                        .name = "kind",
+                        .summary = "what a failing task does",
+                        .type = CONCD_PARAM_ENUM,
+                        .def = FAIL_ERROR,
+                        .choices = fail_kinds,
+                },
+        [FAIL_PARAM_AT] =
+                {
+                        .name = "at",
+                        .summary = "the first task that fails",
+                        .type = CONCD_PARAM_INT,
+                        .min = 0,
+                        .max = FAIL_INDEX_MAX,
+                        .def = 0,
+                },
+        [FAIL_PARAM_EVERY] =
+                {
+                        .name = "every",
+                        .summary = "distance from one failing task to the next; 0: only the first fails",
+                        .type = CONCD_PARAM_INT,
+                        .min = 0,
+                        .max = FAIL_INDEX_MAX,
+                        .def = 0,
+                },
 };
 
 const struct concd_workload workload_fail = {

@@ -17,7 +17,7 @@
 #include <errno.h>
 #include <time.h>
 
-#define SLEEP_MAX_US INT64_C(60000000)
+#define SLEEP_MAX_US   INT64_C(60000000)
 #define SLEEP_SLICE_NS (50 * NS_PER_MS)
 
 enum { SLEEP_PARAM_US };
@@ -26,7 +26,7 @@ enum { SLEEP_PARAM_US };
 static int
 sleep_until(uint64_t ns)
 {
-        struct timespec ts = { .tv_sec = (time_t)(ns / NS_PER_S), .tv_nsec = (long)(ns % NS_PER_S) };
+        struct timespec ts = {.tv_sec = (time_t)(ns / NS_PER_S), .tv_nsec = (long)(ns % NS_PER_S)};
         int r = clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &ts, NULL);
 
         return r == EINTR ? 0 : -r;
@@ -80,15 +80,16 @@ sleep_verify(struct concd_ctx *ctx, uint64_t index, uint64_t result)
 }
 
 static const struct concd_param sleep_params[] = {
-        [SLEEP_PARAM_US] = {
-                .name = "us",
-                .summary = "time from the begin of a task to its end, asleep",
-                .type = CONCD_PARAM_INT,
-                .unit = "us",
-                .min = 0,
-                .max = SLEEP_MAX_US,
-                .def = 1000,
-        },
+        [SLEEP_PARAM_US] =
+                {
+                        .name = "us",
+                        .summary = "time from the begin of a task to its end, asleep",
+                        .type = CONCD_PARAM_INT,
+                        .unit = "us",
+                        .min = 0,
+                        .max = SLEEP_MAX_US,
+                        .def = 1000,
+                },
 };
 
 const struct concd_workload workload_sleep = {

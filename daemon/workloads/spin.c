@@ -29,10 +29,10 @@
 #define SPIN_A UINT64_C(6364136223846793005)
 #define SPIN_C UINT64_C(1442695040888963407)
 
-#define SPIN_MAX_NS INT64_C(60000000000)
+#define SPIN_MAX_NS   INT64_C(60000000000)
 #define SPIN_SLICE_NS 2000 /* from one checkpoint to the next */
 
-#define CALIBRATE_STEPS 50000 /* about 65 µs at 3 GHz */
+#define CALIBRATE_STEPS  50000 /* about 65 µs at 3 GHz */
 #define CALIBRATE_ROUNDS 16
 #define CALIBRATE_MAX_NS 1600000 /* no further round after this; one round may still be under way */
 
@@ -167,15 +167,16 @@ spin_cleanup(struct concd_ctx *ctx)
 }
 
 static const struct concd_param spin_params[] = {
-        [SPIN_PARAM_NS] = {
-                .name = "ns",
-                .summary = "CPU time of one task",
-                .type = CONCD_PARAM_INT,
-                .unit = "ns",
-                .min = 0,
-                .max = SPIN_MAX_NS,
-                .def = 1000,
-        },
+        [SPIN_PARAM_NS] =
+                {
+                        .name = "ns",
+                        .summary = "CPU time of one task",
+                        .type = CONCD_PARAM_INT,
+                        .unit = "ns",
+                        .min = 0,
+                        .max = SPIN_MAX_NS,
+                        .def = 1000,
+                },
 };
 
 const struct concd_workload workload_spin = {

@@ -10,7 +10,7 @@
 #include <string.h>
 
 #define BUILTIN_ROW(name) &workload_##name,
-const struct concd_workload *const workloads[] = { BUILTIN_WORKLOADS(BUILTIN_ROW) NULL };
+const struct concd_workload *const workloads[] = {BUILTIN_WORKLOADS(BUILTIN_ROW) NULL};
 #undef BUILTIN_ROW
 
 /* The size of the first form of the descriptor. A later one is only ever longer. */

@@ -56,10 +56,10 @@ struct concd_ops {
 /* What a worker hands to the workload. Owned by the worker; valid from prepare() to cleanup(). */
 struct concd_ctx {
         uint32_t struct_size;
-        uint32_t worker;               /* which worker of this run, from 0 */
-        const int64_t *params;         /* one value per parameter of the descriptor, in its order */
-        void *state;                   /* the workload's own; set by prepare(), freed by cleanup() */
-        const uint32_t *attention;     /* non-zero when a checkpoint has something to do */
+        uint32_t worker;           /* which worker of this run, from 0 */
+        const int64_t *params;     /* one value per parameter of the descriptor, in its order */
+        void *state;               /* the workload's own; set by prepare(), freed by cleanup() */
+        const uint32_t *attention; /* non-zero when a checkpoint has something to do */
         const struct concd_ops *ops;
 };
 
@@ -67,11 +67,11 @@ struct concd_ctx {
 #define CONCD_CANCELLED (-125)
 
 struct concd_workload {
-        uint32_t abi_version;          /* CONCD_WORKLOAD_ABI */
-        uint32_t struct_size;          /* sizeof(struct concd_workload) */
-        const char *name;              /* lower case letters, digits and '-' */
-        const char *summary;           /* one line */
-        const char *unit;              /* what one task is, e.g. "sum" */
+        uint32_t abi_version; /* CONCD_WORKLOAD_ABI */
+        uint32_t struct_size; /* sizeof(struct concd_workload) */
+        const char *name;     /* lower case letters, digits and '-' */
+        const char *summary;  /* one line */
+        const char *unit;     /* what one task is, e.g. "sum" */
         const struct concd_param *params;
         uint32_t n_params;
 
