@@ -42,7 +42,7 @@ watcher_answer(struct supervisor *s, struct watcher *w)
         }
         job->fetched = true;
         /* A queued job that never ran because the daemon leaves is an error to its caller. */
-        if (s->leaving && !job->result)
+        if (s->leaving && job->started_ns == 0)
                 call_error(call, "ShuttingDown", NULL);
         else
                 call_reply(call, job_reply(s, job));
