@@ -71,7 +71,7 @@ tasks_of(const struct supervisor *s, uint32_t slot)
                 if (seat_owner(atomic_load(&seat->word)) != slot + 1 ||
                     atomic_load(&segment->slots[slot].state) != SLOT_RUNNING)
                         continue;
-                tasks += atomic_load(&seat->tasks);
+                tasks += atomic_load(&seat->tasks) - seat->tasks_before;
                 if (claim > 0 && claim <= segment->run->spec.geometry.n_lines)
                         tasks += ledger_progress(atomic_load(&segment->ledger[claim - 1].word)) -
                                  atomic_load(&seat->claim_progress);
