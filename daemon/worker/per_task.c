@@ -65,9 +65,9 @@ execute_in_process(struct concd_ctx *ctx, uint64_t index, uint64_t *ret_result)
                         atomic_fetch_add(&run->task_deaths, 1);
                         break;
                 }
-                atomic_fetch_add(&run->reexecuted, 1);
                 if (__atomic_load_n(ctx->attention, __ATOMIC_RELAXED) & ATTENTION_STOP)
                         return CONCD_CANCELLED;
+                atomic_fetch_add(&run->reexecuted, 1);
         }
 }
 
