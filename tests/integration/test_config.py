@@ -164,6 +164,32 @@ class Reload(harness.Case):
         self.assertEqual(8, d.run(workload="nop", workers=8)["workers"])
         self.assertLessEqual(workers, {w["pid"] for w in d.call("Status")["workers"]})
 
+    def test_hangup_keeps_what_the_command_line_said(self):
+        self.path = self.folder() + "/concd.conf"
+        self.rewrite("[jobs]\nqueue = 25\nqueue_per_user = 3\n")
+        d = self.start("jobs.queue=26", arguments=["--config", self.path])
+        self.assertEqual(26, self.queue_limit(d))
+        self.rewrite("[jobs]\nqueue = 27\nqueue_per_user = 1\n")
+        d.process.send_signal(signal.SIGHUP)
+        harness.until(lambda: self.path + " reloaded" in d.log(), "the file is read again")
+        self.assertEqual(26, self.queue_limit(d))
+        # The other key of the file did change.
+        long = dict(workload="sleep", params={"us": "1000"}, count=10**6, detach=True)
+        jobs = [d.call("Run", **long)["id"] for _ in range(2)]
+        with self.assertRaises(harness.Failed):
+            d.call("Run", workload="nop", count=1, detach=True)
+        for job in reversed(jobs):
+            d.call("Cancel", id=job)
+
+    def test_hangup_keeps_what_a_private_daemon_has_for_defaults(self):
+        d = self.start(arguments=["--private"])
+        d.process.send_signal(signal.SIGHUP)
+        harness.until(lambda: "no file, so the defaults reloaded" in d.log(), "read again")
+        # A default of the system's service would be another mode and another instance.
+        self.assertNotIn("change only at the next start", d.log())
+        self.assertEqual(0o600, os.stat(d.path).st_mode & 0o777)
+        self.assertTrue(d.call("Status")["daemon"]["private"])
+
     def test_hangup_does_not_touch_the_running_job(self):
         d = self.start_with("[jobs]\nqueue = 25\n")
         client = d.connect()

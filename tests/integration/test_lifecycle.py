@@ -3,10 +3,12 @@
 """The daemon's own life and death, and that of its workers: nothing is counted twice, lost, or left behind."""
 import os
 import random
+import resource
 import signal
 import socket
 import stat
 import subprocess
+import sys
 import time
 
 import harness
@@ -41,6 +43,12 @@ class Job:
 
 def workers(daemon, kind):
     return [w for w in daemon.call("Status")["workers"] if w["kind"] == kind and w["state"] != "dead"]
+
+
+def end(process):
+    """Whatever happened to the test: the process and its pipes are gone."""
+    process.kill()
+    process.communicate()
 
 
 class Stop(harness.Case):
@@ -87,6 +95,40 @@ class Stop(harness.Case):
         began = time.monotonic()
         d.stop()
         self.assertLess(time.monotonic() - began, 10)
+
+
+    def test_a_warmup_is_no_result(self):
+        d = self.start()
+        job = "ab" * 16
+        run = [harness.CONCCTL, "run", "--workload=sleep", "--count=100", "--warmup=1e6", "--id=" + job]
+        caller = subprocess.Popen(run, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                  text=True, env=harness.concctl_environment({"CONCD_SOCKET": d.path}))
+        self.addCleanup(end, caller)
+        harness.until(lambda: [j for j in d.call("Jobs")["jobs"] if (j["progress"] or {}).get("done")], "it warms up")
+        waiter = d.connect()
+        waiter.send("Wait", more=True, id=job)
+        self.assertTrue(waiter.receive()[0]["progress"]["warming_up"])
+        d.process.terminate()
+        continues = True
+        while continues:
+            reply, continues = waiter.receive()
+        self.assertEqual(("cancelled", "shutting down", None), tuple(reply[k] for k in ("state", "reason", "result")))
+        out, err = caller.communicate(timeout=harness.PATIENCE)
+        self.assertEqual((130, "", "concctl: job %s: cancelled: shutting down\n" % job), (caller.returncode, out, err))
+        self.assertEqual(0, d.wait())
+
+    def test_a_client_that_does_not_read_does_not_hold_it_up(self):
+        d = self.start()
+        client = d.connect()
+        call = b'{"method":"org.varlink.service.GetInterfaceDescription","parameters":{"interface":"org.concd"}}\0'
+        # More than a socket takes, less than max_unread, after which the client would be dropped.
+        for _ in range(150):
+            client.send_raw(call)
+        d.run(workload="nop", count=10)
+        began = time.monotonic()
+        d.process.terminate()
+        self.assertEqual(0, d.wait())
+        self.assertLess(time.monotonic() - began, 8)
 
 
 class Instance(harness.Case):
@@ -228,6 +270,202 @@ class Workers(harness.Case):
         self.assertEqual((20_000, 0), (result["verified"], result["restarts"]))
 
 
+class Deaths(harness.Case):
+    """What the figures say, and what the pool does, after workers were killed."""
+
+    def victim(self, d, state="running"):
+        """The pid of some process worker in that state."""
+        return harness.until(lambda: [w["pid"] for w in workers(d, "process") if w["state"] == state], state)[0]
+
+    def successor(self, d, pid, state):
+        """Kills the only process worker; how long it took until another one is in that state."""
+        began = time.monotonic()
+        os.kill(pid, signal.SIGKILL)
+        harness.until(lambda: [w for w in workers(d, "process") if w["pid"] not in (0, pid) and w["state"] == state],
+                      "the worker is replaced")
+        return time.monotonic() - began
+
+    def done(self, d):
+        """Of the one job there is."""
+        return (d.call("Jobs")["jobs"][0]["progress"] or {}).get("done", 0)
+
+    def end_of(self, client):
+        """The result of the run whose progress the client gets."""
+        continues = True
+        while continues:
+            reply, continues = client.receive()
+        return reply["result"]
+
+    def test_the_cpu_time_of_a_killed_worker_is_that_of_its_run(self):
+        d = self.start()
+        # A worker's account holds that of the children that it had for an earlier job.
+        earlier = d.run(spawn="per-task", workload="spin", params={"ns": "2000000"}, count=1000, workers=2)
+        self.assertTrue(earlier["cpu_complete"])
+        self.assertGreater(earlier["user_s"], 0.3)
+        job = Job(d, count=60_000, workers=2).wait_until_running()
+        os.kill(self.victim(d), signal.SIGKILL)
+        r = job.finish()
+        self.assertEqual(("done", 1, True), (r["state"], r["restarts"], r["cpu_complete"]))
+        self.assertLessEqual(r["cores_busy"], min(2, len(os.sched_getaffinity(0))) * 1.1)
+
+    def test_the_cpu_time_of_a_killed_workers_child_is_lost(self):
+        d = self.start()
+        job = Job(d, spawn="per-task", workload="sleep", params={"us": "5000"}, count=300, workers=2)
+        job.wait_until_running()
+        os.kill(self.victim(d), signal.SIGKILL)
+        r = job.finish()
+        self.assertEqual(("done", 300, False), (r["state"], r["verified"], r["cpu_complete"]))
+
+    def test_a_run_that_never_began_took_no_time(self):
+        d = self.start()
+        stopped, killed = sorted(w["pid"] for w in workers(d, "process"))
+        os.kill(stopped, signal.SIGSTOP)
+        client = d.connect()
+        client.send("Run", more=True, workload="nop", count=100, workers=2)
+        job = client.receive()[0]["id"]
+        self.assertEqual(killed, self.victim(d), "it sits and waits for the other one")
+        os.kill(killed, signal.SIGKILL)
+        harness.until(lambda: self.victim(d) != killed, "its successor waits")
+        self.assertEqual("cancelled", d.call("Cancel", id=job)["state"])
+        r = self.end_of(client)
+        os.kill(stopped, signal.SIGCONT)
+        self.assertEqual((0, 0, 0, 0, 1), tuple(
+            r[k] for k in ("done", "wall_s", "tasks_per_s", "cores_busy", "restarts")))
+        self.assertIsNone(r["latency_ns"])
+
+    def test_who_worked_before_is_replaced_at_once(self):
+        """The pause before the next worker is for those that die without having done anything."""
+        d = self.start("pool.processes=1", "pool.threads=1", defaults=False)
+        took = []
+        for _ in range(14):
+            self.assertEqual(100, d.run(workload="nop", count=100)["verified"])
+            took.append(self.successor(d, self.victim(d, "idle"), "idle"))
+        self.assertLess(min(took[-3:]), 0.5, took)
+
+    def test_who_worked_on_a_line_of_one_task_is_replaced_at_once(self):
+        d = self.start("pool.processes=1", "pool.threads=1", defaults=False)
+        job = Job(d, workload="sleep", params={"us": "10000"}, count=10_000, workers=1).wait_until_running()
+        took = []
+        for _ in range(14):
+            done = self.done(d)
+            harness.until(lambda: self.done(d) > done + 2, "it works")
+            took.append(self.successor(d, self.victim(d), "running"))
+        d.call("Cancel", id=job.last["id"])
+        self.assertEqual((14, 10_000), (lambda r: (r["restarts"], r["chunks"]))(job.finish()))
+        self.assertLess(min(took[-3:]), 0.5, took)
+
+    def test_all_that_was_under_way_is_executed_again(self):
+        d = self.start()
+        client = d.connect()
+        client.send("Run", more=True, spawn="per-task", workers=0, count=100, workload="sleep",
+                    params={"us": "2000000"})
+        client.receive()
+        # One worker has a child for each task.
+        harness.until(lambda: len(d.descendants()) == 100 + 3, "all tasks are under way")
+        os.kill(self.victim(d), signal.SIGKILL)
+        r = self.end_of(client)
+        self.assertEqual(("done", 100, 1), (r["state"], r["verified"], r["restarts"]))
+        self.assertLessEqual(90, r["reexecuted"])
+        self.assertLessEqual(r["reexecuted"], 100)
+
+    def test_nothing_is_executed_again_when_the_run_was_stopped(self):
+        d = self.start()
+        for parameters in (dict(), dict(mode="thread"), dict(spawn="per-task", workers=2),
+                           dict(spawn="per-task", workers=0)):
+            with self.subTest(parameters):
+                client = d.connect()
+                client.send("Run", more=True, workload="fail", params={"kind": "hang", "every": "1"}, count=10,
+                            **parameters)
+                job = client.receive()[0]["id"]
+                kind = parameters.get("mode", "process")
+                harness.until(lambda: [w for w in workers(d, kind) if w["state"] == "running"], "a task hangs")
+                self.assertEqual("cancelled", d.call("Cancel", id=job)["state"])
+                r = self.end_of(client)
+                self.assertEqual((0, 0), (r["reexecuted"], r["restarts"]))
+
+    def test_latencies_survive_a_kill(self):
+        d = self.start()
+        job = Job(d, workload="sleep", params={"us": "5000"}, count=200, mode="sequential").wait_until_running()
+        os.kill(self.victim(d), signal.SIGKILL)
+        r = job.finish()
+        self.assertEqual((200, 1, "each"), (r["verified"], r["restarts"], r["latency_ns"]["method"]))
+        self.assertAlmostEqual(200, r["latency_ns"]["samples"], delta=1)
+
+    def test_sampled_latencies_survive_a_kill(self):
+        d = self.start()
+        job = d.call("Run", workload="spin", params={"ns": "1500"}, count=10**6, mode="sequential", detach=True)["id"]
+        harness.until(lambda: self.done(d) > 600_000, "most is done")
+        os.kill(self.victim(d), signal.SIGKILL)
+        r = d.call("Wait", id=job)["result"]
+        self.assertEqual((10**6, 1, "sampled"), (r["verified"], r["restarts"], r["latency_ns"]["method"]))
+        # The successor alone could have at most 40 % of them.
+        self.assertGreater(r["latency_ns"]["samples"] * r["latency_ns"]["every"], 0.5 * 10**6)
+
+
+class Confined(Daemon):
+    """One for which sched_setaffinity(2) fails as it does for who was moved to a cpuset without the CPUs asked for."""
+
+    number = {"x86_64": 203, "aarch64": 122}.get(os.uname().machine)
+
+    # prctl(PR_SET_NO_NEW_PRIVS), prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER), and what follows it on the command line.
+    LAUNCHER = """
+import ctypes, errno, os, struct, sys
+step = lambda code, jt, jf, k: struct.pack("HBBI", code, jt, jf, k)
+steps = (step(0x20, 0, 0, 0) + step(0x15, 0, 1, int(sys.argv[1])) +
+         step(0x06, 0, 0, 0x50000 | errno.EINVAL) + step(0x06, 0, 0, 0x7fff0000))
+kept = ctypes.create_string_buffer(steps)
+program = struct.pack("HP", len(steps) // 8, ctypes.addressof(kept))
+libc = ctypes.CDLL(None, use_errno=True)
+if libc.prctl(38, 1, 0, 0, 0) or libc.prctl(22, 2, program, 0, 0):
+    sys.exit(os.strerror(ctypes.get_errno()))
+os.execv(sys.argv[2], sys.argv[2:])
+"""
+
+    def command(self):
+        return [sys.executable, "-c", self.LAUNCHER, str(self.number)] + super().command()
+
+
+class Obstacles(harness.Case):
+    """The system refuses the workers what they need."""
+
+    def test_threads_that_cannot_be_created(self):
+        d = self.start("pool.max_workers=16")
+        host = harness.until(lambda: [w["pid"] for w in workers(d, "thread-host")], "the thread host")[0]
+        r = d.run(workload="nop", count=100, mode="thread", workers=2)
+        if r["environment"]["sanitizer"]:
+            self.skipTest("a sanitizer ends a process that gets no memory")
+        with open("/proc/%d/statm" % host, encoding="utf-8") as f:
+            used = int(f.read().split()[0]) * resource.getpagesize()
+        # No room for another stack.
+        unlimited = resource.prlimit(host, resource.RLIMIT_AS, (used, resource.RLIM_INFINITY))
+        for _ in range(2):
+            reply = d.call("Run", workload="nop", count=100, mode="thread", workers=16)
+            self.assertEqual(("failed", "there are not enough workers: see the daemon's log"),
+                             (reply["state"], reply["reason"]))
+            harness.until(lambda: "dead" not in {w["state"] for w in d.call("Status")["workers"]}, "nobody is dead")
+            self.assertEqual(100, d.run(workload="nop", count=100, mode="thread", workers=2)["verified"])
+        self.assertRegex(d.log(), "thread.*Resource temporarily unavailable")
+        resource.prlimit(host, resource.RLIMIT_AS, unlimited)
+        self.assertEqual(16, len(d.run(workload="nop", count=100, mode="thread", workers=16)["workers_detail"]))
+
+    def test_cpus_that_cannot_be_had(self):
+        d = Confined()
+        try:
+            if not d.number:
+                self.skipTest("the number of a system call is not known for this machine")
+            d.before = harness.descriptors()
+            d.start()
+            for mode in ("process", "thread"):
+                reply = d.call("Run", workload="nop", count=100, mode=mode)
+                self.assertEqual(("failed", "a worker could not prepare: Invalid argument"),
+                                 (reply["state"], reply["reason"]))
+                self.assertEqual(0, reply["result"]["done"])
+            self.assertIn("cannot move to its CPUs", d.log())
+            d.stop()
+        finally:
+            d.discard()
+
+
 class Supervisor(harness.Case):
     """kill -9 of the supervisor itself."""
 
@@ -288,7 +526,11 @@ class Supervisor(harness.Case):
         client = d.connect()
         client.call("Jobs")
         d.run(workload="nop", count=100, workers=4)
-        for w in d.call("Status")["workers"]:
+
+        def few():
+            there = d.call("Status")["workers"]
+            return there if len(there) == 2 + 2 + 1 else None
+        for w in harness.until(few, "those that the job needed have left"):
             for name in os.listdir("/proc/%d/fd" % w["pid"]):
                 try:
                     target = os.readlink("/proc/%d/fd/%s" % (w["pid"], name))

@@ -4,6 +4,7 @@
 import errno
 import os
 import signal
+import subprocess
 import time
 import unittest
 
@@ -265,6 +266,7 @@ class Refused(Shared):
         ("chunk", dict(chunk=0)), ("chunk", dict(chunk=-1)), ("chunk", dict(chunk=10, duration_ns=10**9)),
         ("warmup", dict(warmup=-1)), ("warmup", dict(warmup=10**15 + 1)),
         ("timeout_ns", dict(timeout_ns=0)), ("timeout_ns", dict(timeout_ns=-1)),
+        ("timeout_ns", dict(spawn="per-task", workers=0, count=10, timeout_ns=10**9)),
         ("deadline_ns", dict(deadline_ns=0)), ("deadline_ns", dict(deadline_ns=-1)),
         ("cpus", dict(cpus=[])), ("cpus", dict(cpus=[-1])), ("cpus", dict(cpus=[100000])), ("cpus", dict(cpus=[2**62])),
         ("id", dict(id="")), ("id", dict(id="xyz")), ("id", dict(id="A" * 32)), ("id", dict(id="0" * 33)),
@@ -275,6 +277,12 @@ class Refused(Shared):
             with self.subTest(field=field, parameters=str(parameters)[:60]):
                 self.refused(self.daemon, "Run", field, **parameters)
         self.assertEqual({}, self.jobs(), "a refused job is known")
+
+    def test_a_time_limit_for_tasks_that_all_run_at_once_is_refused_by_concctl_too(self):
+        said = self.daemon.ctl("run", "--spawn=per-task", "--workers=0", "--count=10", "--timeout=1s")
+        self.assertEqual((64, ""), (said.code, said.stdout))
+        self.assertIn("--timeout", said.stderr)
+        self.assertIn("deadline", said.stderr)
 
     def test_unknown_jobs(self):
         for method in ("Wait", "Cancel"):
@@ -349,6 +357,13 @@ class Failures(Shared):
                 self.assertGreater(r["restarts"], 20)
                 self.assertEqual(r["done"], r["verified"])
 
+    def test_deaths_by_own_fault_do_not_count_as_kills(self):
+        """Each task dies three times and its worker is replaced as often: far more than max_restarts allows."""
+        r = self.failing("segv", "process", params={"every": "1", "at": "0"}, count=400)
+        self.assertEqual(("failed", "400 of 400 tasks failed", 400, 400, 0), tuple(
+            r[k] for k in ("state", "reason", "done", "failed", "verified")))
+        self.assertEqual(1200, r["restarts"])
+
     def test_many_failures(self):
         r = self.failing("error", "process", params={"every": "10", "at": "0"}, count=1000)
         self.assertEqual((1000, 900, 100), (r["done"], r["verified"], r["failed"]))
@@ -420,6 +435,47 @@ class Ends(Shared):
             self.assertEqual("cancelled", self.daemon.call("Cancel", id="12" * 16)["state"])
             self.assertEqual("cancelled", self.finish(second)["state"])
 
+    def begin_warmup(self, client, **parameters):
+        client.send("Run", more=True, **self.long(count=100, warmup=10**6, **parameters))
+        while True:
+            reply = client.receive()[0]
+            if (reply["progress"] or {}).get("done"):
+                self.assertTrue(reply["progress"]["warming_up"])
+                return reply["id"]
+
+    def test_a_warmup_that_is_cancelled_has_no_result(self):
+        with Client(self.daemon.path) as client:
+            job = self.begin_warmup(client)
+            self.assertEqual("cancelled", self.daemon.call("Cancel", id=job)["state"])
+            reply = self.finish(client)
+            self.assertEqual(("cancelled", None), (reply["state"], reply["result"]))
+            self.assertEqual(reply["reason"], self.daemon.call("Wait", id=job)["reason"])
+
+    def test_a_warmup_that_meets_its_deadline_has_no_result(self):
+        with Client(self.daemon.path) as client:
+            reply = client.call("Run", **self.long(count=100, warmup=10**6, deadline_ns=200 * MS))
+        self.assertEqual(("failed", None), (reply["state"], reply["result"]))
+        self.assertIn("deadline", reply["reason"])
+
+    def test_concctl_says_how_a_job_without_result_ended(self):
+        warmup = ("run", "--workload=sleep", "--param=us=1000", "--count=100", "--warmup=1e6")
+        for options in ((), ("--quiet",)):
+            said = self.daemon.ctl(*warmup, "--deadline=200ms", *options)
+            self.assertEqual((1, ""), (said.code, said.stdout))
+            self.assertRegex(said.stderr, r"^concctl: job [0-9a-f]{32}: failed: its deadline of 0.2 s has passed\n$")
+        said = self.daemon.ctl(*warmup, "--deadline=200ms", "--json")
+        self.assertEqual((1, "failed", None), (said.code, said.json()["state"], said.json()["result"]))
+        job = "9a" * 16
+        caller = subprocess.Popen([harness.CONCCTL, *warmup, "--id=" + job], stdin=subprocess.DEVNULL, text=True,
+                                  stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                  env=harness.concctl_environment({"CONCD_SOCKET": self.daemon.path}))
+        self.addCleanup(lambda: (caller.kill(), caller.communicate()))
+        harness.until(lambda: (self.jobs().get(job, {}).get("progress") or {}).get("done"), "the warm-up has begun")
+        caller.send_signal(signal.SIGINT)
+        out, err = caller.communicate(timeout=harness.PATIENCE)
+        self.assertEqual((130, ""), (caller.returncode, out))
+        self.assertIn("concctl: job %s: cancelled" % job, err)
+
     def test_a_deadline_ends_the_job_with_what_was_done(self):
         with Client(self.daemon.path) as client:
             began = time.monotonic()
@@ -464,6 +520,17 @@ class Ends(Shared):
             self.assertEqual(a["result"], b["result"])
             self.assertEqual(800, a["result"]["done"])
             self.assertEqual(a["result"], self.daemon.run(**parameters), "also after its end")
+
+    def test_a_known_id_that_is_detached_outlives_its_first_caller(self):
+        first = Client(self.daemon.path)
+        job = self.begin(first, count=600, id="9c" * 16)
+        with Client(self.daemon.path) as second:
+            reply = second.call("Run", **self.long(count=600, id=job, detach=True))
+            self.assertEqual(("running", None), (reply["state"], reply["result"]))
+        self.assertTrue(self.jobs()[job]["detached"])
+        first.close()
+        reply = self.daemon.call("Wait", id=job)
+        self.assertEqual(("done", 600), (reply["state"], reply["result"]["verified"]))
 
     def test_a_job_stays_while_one_of_its_callers_does(self):
         with Client(self.daemon.path) as stays:
@@ -558,6 +625,17 @@ class Queue(harness.Case):
         ids = [d.run(workload="nop", count=5)["id"] for _ in range(6)]
         self.assertEqual(set(ids[3:]), {j["id"] for j in d.call("Jobs")["jobs"]})
 
+    def test_jobs_that_are_cancelled_while_they_wait_are_forgotten_too(self):
+        d = self.start("jobs.keep_results=3")
+        running = d.call("Run", **self.long())["id"]
+        waiting = [d.call("Run", **self.long())["id"] for _ in range(8)]
+        for n, job in enumerate(waiting, 1):
+            self.assertEqual("cancelled", d.call("Cancel", id=job)["state"])
+            ended = [j["id"] for j in d.call("Jobs")["jobs"] if j["state"] == "cancelled"]
+            self.assertLessEqual(len(ended), 3, n)
+            self.assertEqual(job, ended[0], "the last one is known")
+        d.call("Cancel", id=running)
+
     # Other users. Whom the kernel names is whose effective id it was at the time of connect(2).
 
     def as_user(self, d, uid):
@@ -583,6 +661,26 @@ class Queue(harness.Case):
             self.assertEqual("done", other.call("Wait", id=theirs)["state"])
         for i in mine:
             self.assertEqual("done", d.call("Wait", id=i)["state"])
+
+    def test_a_long_queue_is_told_quickly_and_in_the_order_in_which_it_then_runs(self):
+        d = self.start("daemon.socket_mode=0666", "jobs.queue=300", "jobs.queue_per_user=300", "jobs.keep_results=400")
+        running = d.call("Run", **self.long())["id"]
+        with self.as_user(d, 4242) if os.getuid() == 0 else d.connect() as other, d.connect() as mine:
+            # A block of the one, a block of the other, then both mixed.
+            for client in [mine] * 100 + [other] * 50 + [mine, other] * 75:
+                client.call("Run", workload="nop", count=1, detach=True)
+        began = time.monotonic()
+        for _ in range(50):
+            jobs = d.call("Status")["jobs"]
+        self.assertLess(time.monotonic() - began, 20)  # thousandths of it are expected
+        told = [j["id"] for j in jobs if j["state"] == "queued"]
+        self.assertEqual(list(range(1, 301)), [j["progress"]["position"] for j in jobs if j["state"] == "queued"])
+        d.call("Cancel", id=running)
+        for job in told:
+            self.assertEqual("done", d.call("Wait", id=job)["state"])
+        # Ended ones are listed with the last one first.
+        ran = [j["id"] for j in d.call("Jobs")["jobs"] if j["state"] == "done"][::-1]
+        self.assertEqual(told, ran)
 
     def test_users_cannot_end_what_is_not_theirs(self):
         d = self.start("daemon.socket_mode=0666")

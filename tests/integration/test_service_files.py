@@ -3,6 +3,7 @@
 """What stands in the file system while a daemon runs, read from outside, and what Status says about it."""
 import os
 import re
+import signal
 import stat
 import struct
 
@@ -81,6 +82,20 @@ class Files(harness.Case):
         workers = d.call("Status")["workers"]
         for kind in ("process", "thread"):
             self.assertEqual(5000, sum(w["tasks"] for w in workers if w["kind"] == kind), kind)
+
+    def test_status_does_not_count_a_workers_tasks_for_its_successor(self):
+        d = self.start("pool.processes=1", "pool.threads=1", defaults=False)
+        job = d.call("Run", workload="sleep", params={"us": "2000"}, count=10**6, workers=1, detach=True)["id"]
+
+        def running(but, tasks):
+            return [w for w in d.call("Status")["workers"]
+                    if w["state"] == "running" and w["pid"] != but and w["tasks"] > tasks]
+        first = harness.until(lambda: running(0, 100), "it has done some tasks")[0]
+        os.kill(first["pid"], signal.SIGKILL)
+        second = harness.until(lambda: running(first["pid"], 0), "its successor works")[0]
+        done = d.call("Jobs")["jobs"][0]["progress"]["done"]
+        self.assertLessEqual(first["tasks"] + second["tasks"], done)
+        d.call("Cancel", id=job)
 
     def test_status_of_the_daemon(self):
         d = self.start()
