@@ -43,6 +43,8 @@
           "lines of the task ledger, 64 bytes each") \
         X(jobs, max_restarts, max_restarts, COUNT, 0, 1000000000, "1000", LIVE, \
           "workers killed from outside within one run before it is ended as failed") \
+        X(jobs, max_kills_in_vain, max_kills_in_vain, COUNT, 1, 1000000000, "20", LIVE, \
+          "of these, how many in a row without a task done in between") \
         X(jobs, deadline, deadline_ns, DURATION, 0, 31536000000000000, "1h", LIVE, \
           "deadline of a job that names none, from its start; 0 is none") \
         X(jobs, queue, queue_limit, COUNT, 1, 100000, "64", LIVE, "jobs that may wait, of all users together") \

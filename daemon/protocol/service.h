@@ -30,6 +30,7 @@ struct peer {
 struct service_method {
         const char *name; /* without the interface */
         void (*handle)(void *userdata, struct call *call, json_t *parameters);
+        const char *(*allowed)(const char *field); /* may be NULL: better words than the declared type, or NULL */
 };
 
 struct service_limits {

@@ -231,13 +231,15 @@ quote_value(const json_t *value)
 
 /* The parameters do not fit the declaration. An own field with a bad value deserves to be told what would do. */
 static void
-refuse_parameters(struct call *call, bool own, const char *field, const char *expected, json_t *given)
+refuse_parameters(struct call *call, const struct service_method *own, const char *field, const char *expected,
+                  json_t *given)
 {
         AUTO_FREE char *text = own && expected && given ? quote_value(given) : NULL;
+        const char *allowed = own && own->allowed ? own->allowed(field) : NULL;
 
         if (text) {
                 cut_text(text, GIVEN_MAX);
-                call_bad_value(call, field, expected, "%s", text);
+                call_bad_value(call, field, allowed ? allowed : expected, "%s", text);
         } else {
                 call_error(call, "org.varlink.service.InvalidParameter", json_pack("{s:s}", "parameter", field));
         }
@@ -250,6 +252,7 @@ call_route(struct call *call, const char *full, const char *name, json_t *parame
         struct service *service = call->session->service;
         bool own = call->idl == service->own;
         AUTO_FREE char *field = NULL, *expected = NULL;
+        const struct service_method *m = NULL;
         json_t *given = NULL;
         int r = idl_check_input(call->idl, name, parameters, &field, &expected, &given);
 
@@ -258,11 +261,11 @@ call_route(struct call *call, const char *full, const char *name, json_t *parame
                 return;
         }
         call->method = name;
+        if (own)
+                m = service_find_method(service, name);
         if (r < 0) {
-                refuse_parameters(call, own, field ? field : "?", expected, given);
+                refuse_parameters(call, m, field ? field : "?", expected, given);
         } else if (own) {
-                const struct service_method *m = service_find_method(service, name);
-
                 call->method = m->name;
                 m->handle(service->userdata, call, parameters);
         } else {

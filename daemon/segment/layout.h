@@ -114,6 +114,7 @@ struct seat {
         _Atomic uint64_t tasks;
         _Atomic uint64_t tasks_next;
         _Atomic uint64_t commit_ns; /* CLOCK_MONOTONIC of the last commit */
+        _Atomic uint64_t left_ns;   /* and of the moment its holder stopped to work, or died */
         uint32_t merged;            /* is it in run.totals? guarded by the semaphore `guard` */
         uint32_t restarts;          /* supervisor */
         uint32_t slot;              /* who held it last */

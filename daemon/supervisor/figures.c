@@ -28,11 +28,25 @@ collect_worker(const struct seat *seat, const struct mode *mode, struct worker_f
         };
 }
 
+/* A run by count that is complete ends at its last commit. In any other the tasks that came to nothing took time,
+ * too: it ends when the last worker stopped to work. */
+static uint64_t
+wall_ns(const struct segment *s, bool complete)
+{
+        uint64_t start = atomic_load(&s->run->start_ns), end = start;
+
+        for (uint32_t i = 0; start && i < s->run->spec.seats; i++) {
+                const struct seat *seat = &s->seats[i];
+
+                end = MAX(end, complete ? atomic_load(&seat->commit_ns) : atomic_load(&seat->left_ns));
+        }
+        return end - start;
+}
+
 int
 figures_collect(const struct segment *s, struct figures **ret)
 {
         const struct run *run = s->run;
-        uint64_t start = atomic_load(&run->start_ns), end = start;
         struct figures *f = calloc(1, sizeof(*f));
 
         if (!f)
@@ -48,13 +62,11 @@ figures_collect(const struct segment *s, struct figures **ret)
                 const struct seat *seat = &s->seats[i];
 
                 collect_worker(seat, &modes[run->spec.mode], &f->workers[i]);
-                if (start)
-                        end = MAX(end, atomic_load(&seat->commit_ns));
                 f->restarts += seat->restarts;
                 f->cpu_complete = f->cpu_complete && !seat->cpu_lost;
         }
         ledger_sum(s->ledger, &run->spec.geometry, &f->sum);
-        f->wall_ns = end - start;
+        f->wall_ns = wall_ns(s, f->sum.done == run->spec.geometry.count);
         f->chunk = run->spec.geometry.count == UINT64_MAX ? 0 : run->spec.geometry.chunk[0];
         f->chunks = run->spec.geometry.n_lines;
         f->restarts += atomic_load(&run->task_deaths);

@@ -225,8 +225,11 @@ instance_listen(struct instance *i, unsigned mode)
         if (r < 0 || i->activated)
                 return r;
         i->listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-        if (i->listener < 0)
-                return -errno;
+        if (i->listener < 0) {
+                r = -errno;
+                log_error("cannot create a socket: %s", strerror(-r));
+                return r;
+        }
         return bind_socket(i->listener, i->socket, mode, &i->bound);
 }
 

@@ -232,11 +232,11 @@ submit(struct supervisor *s, struct call *call, json_t *p, const char *id)
         queue_add(&s->queue, job);
         supervisor_consider_idle(s);
         log_info("job %s of %s queued: %s", job->id, job->user, job->summary);
-        if (detach)
-                call_reply(call, job_reply(s, job));
-        else
+        if (!detach)
                 watch(s, job, call, WATCHER_CALLER);
         supervisor_start_next(s);
+        if (detach)
+                call_reply(call, job_reply(s, job));
 }
 
 static void
@@ -420,7 +420,15 @@ handle_describe(void *userdata, struct call *call, json_t *p)
         call_bad_value(call, bad_kind ? "kind" : "name", allowed ? allowed : "", "%s", bad_kind ? kind : name);
 }
 
+/* clang-format off */
 const struct service_method supervisor_methods[] = {
-        {"Describe", handle_describe}, {"Run", handle_run},       {"Wait", handle_wait}, {"Jobs", handle_jobs},
-        {"Cancel", handle_cancel},     {"Status", handle_status}, {"Stop", handle_stop}, {NULL, NULL},
+        {"Describe", handle_describe, NULL},
+        {"Run", handle_run, request_allowed},
+        {"Wait", handle_wait, NULL},
+        {"Jobs", handle_jobs, NULL},
+        {"Cancel", handle_cancel, NULL},
+        {"Status", handle_status, NULL},
+        {"Stop", handle_stop, NULL},
+        {NULL, NULL, NULL},
 };
+/* clang-format on */

@@ -217,6 +217,7 @@ settle_seat(struct inquest *q, uint32_t slot, struct seat *seat)
                 atomic_store(&seat->commit_ns, clock_now_ns());
         if (atomic_load(&seat->tasks) > seat->tasks_before)
                 children_forgive(&s->children, slot);
+        atomic_store(&seat->left_ns, clock_now_ns());
         atomic_store(&seat->in_block, 0);
         settle_evidence(q, slot, seat);
         if (in_flight > 1 && !s->runner.stopping)
@@ -283,6 +284,18 @@ recover_slots(struct inquest *q, uint32_t first, uint32_t last)
                                 totals_repair, segment);
 }
 
+static void
+note_kill(struct supervisor *s)
+{
+        struct runner *r = &s->runner;
+        struct ledger_sum sum;
+
+        ledger_sum(s->setup.segment.ledger, &s->setup.segment.run->spec.geometry, &sum);
+        r->kills_in_vain = sum.done == r->done_at_kill ? r->kills_in_vain + 1 : 1;
+        r->done_at_kill = sum.done;
+        atomic_fetch_add(&s->setup.segment.run->kills, 1);
+}
+
 /* Was it killed from outside, with somebody on a seat? */
 static void
 count_kill(struct inquest *q, uint32_t first, uint32_t last)
@@ -295,7 +308,7 @@ count_kill(struct inquest *q, uint32_t first, uint32_t last)
                 guilty = guilty || q->verdict[i] != LEDGER_FREE || atomic_load(&q->s->setup.segment.slots[i].blame);
         }
         if (seated && !guilty && !q->s->runner.stopping)
-                atomic_fetch_add(&q->s->setup.segment.run->kills, 1);
+                note_kill(q->s);
 }
 
 /* The seats of the dead are free again, when all that belongs to them is recovered. */

@@ -254,12 +254,17 @@ parse_amount(json_t *p, const struct request_limits *limits, struct variant *v, 
         if (v->spawn == SPAWN_AT_ONCE && is_given(p, "duration_ns"))
                 return refuse(bad, "duration_ns",
                               text("%lld", (long long)integer_of(json_object_get(p, "duration_ns"))),
-                              strdup("nothing, when all tasks are started at once: give count"));
+                              strdup("nothing, when all tasks are started at once: such a run ends by count"));
         r = parse_integer(p, "duration_ns", DURATION_MIN_NS, DURATION_MAX_NS, &v->duration_ns, bad);
         if (r < 0 || v->duration_ns)
                 return r;
         v->count = MIN(COUNT_DEFAULT, max);
-        return parse_integer(p, "count", 1, max, &v->count, bad);
+        r = parse_integer(p, "count", 1, max, &v->count, bad);
+        if (r == -EINVAL && v->spawn == SPAWN_AT_ONCE) {
+                free(bad->allowed);
+                bad->allowed = text("1 to %llu, when all tasks are started at once", (unsigned long long)max);
+        }
+        return r;
 }
 
 /* More tasks than the ledger's lines can count. */
@@ -268,7 +273,7 @@ refuse_amount(const struct request_limits *limits, const char *field, uint64_t g
 {
         return refuse(bad, field, text("%llu", (unsigned long long)given),
                       text("at most %llu with a ledger of %u lines",
-                           (unsigned long long)LEDGER_PROGRESS_MAX / 2 * limits->ledger_chunks, limits->ledger_chunks));
+                           (unsigned long long)LEDGER_PROGRESS_MAX * limits->ledger_chunks, limits->ledger_chunks));
 }
 
 static int
@@ -304,9 +309,9 @@ parse_rest(json_t *p, const struct request_limits *limits, struct variant *v, ui
         int r = parse_integer(p, "warmup", 0, warmup_max, &v->warmup, bad);
 
         if (r == 0 && v->spawn == SPAWN_AT_ONCE && is_given(p, "timeout_ns"))
-                return refuse(
-                        bad, "timeout_ns", text("%lld", (long long)integer_of(json_object_get(p, "timeout_ns"))),
-                        strdup("nothing, when all tasks are started at once and share the CPUs: give deadline_ns"));
+                return refuse(bad, "timeout_ns", text("%lld", (long long)integer_of(json_object_get(p, "timeout_ns"))),
+                              strdup("nothing, when all tasks are started at once and share the CPUs: a deadline can "
+                                     "bound the job"));
 
         if (r == 0 && v->warmup > 0 && variant_geometry(v, true, limits->ledger_chunks, &geometry, NULL) != 0)
                 r = refuse_amount(limits, "warmup", v->warmup, bad);
@@ -342,6 +347,28 @@ request_parse_run(json_t *parameters, const struct request_limits *limits, struc
         *ret = v;
         *ret_deadline_ns = deadline_ns;
         return 0;
+}
+
+const char *
+request_allowed(const char *field)
+{
+        static const struct {
+                const char *field, *allowed;
+        } rows[] = {
+                {"count", "a whole number from 1 to 1000000000000000"},
+                {"workers", "a whole number from 0 to max_workers"},
+                {"chunk", "a whole number from 1 to 1099511627775"},
+                {"warmup", "a whole number from 0 to 1000000000000000"},
+                {"duration_ns", "a whole number from 1000000 to 3600000000000000"},
+                {"timeout_ns", "a whole number from 1000000 to 3600000000000000"},
+                {"deadline_ns", "a whole number from 1000000 to 3600000000000000"},
+        };
+
+        for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+                if (strcmp(rows[i].field, field) == 0)
+                        return rows[i].allowed;
+        }
+        return NULL;
 }
 
 bool

@@ -25,6 +25,9 @@ struct request_limits {
 int request_parse_run(json_t *parameters, const struct request_limits *limits, struct variant *ret,
                       uint64_t *ret_deadline_ns, struct bad_value *bad);
 
+/* What a field of Run allows, for values that are not even of its type; NULL where the type says it all. */
+const char *request_allowed(const char *field);
+
 /* 32 lower-case hexadecimal digits? */
 bool request_id_is_valid(const char *id);
 

@@ -242,6 +242,7 @@ run_open(struct supervisor *s)
         r->run++;
         r->active = true;
         r->begun = r->stopping = false;
+        r->kills_in_vain = r->done_at_kill = 0;
         r->steal_before_s = environment_steal_s();
         result = reset_run(s, v, r->job->plan.steps[r->step].warmup);
         if (result == 0)
@@ -400,6 +401,10 @@ heed_reports(struct supervisor *s)
                 snprintf(reason, sizeof(reason),
                          "%" PRIu64 " workers were killed from outside in one run; max_restarts allows %" PRIu64,
                          recovery_kills(s), s->config.max_restarts);
+                runner_stop(s, JOB_FAILED, reason);
+        } else if (r->kills_in_vain > s->config.max_kills_in_vain) {
+                snprintf(reason, sizeof(reason), "workers were killed %" PRIu64 " times in a row with no task done",
+                         r->kills_in_vain);
                 runner_stop(s, JOB_FAILED, reason);
         }
 }

@@ -31,7 +31,8 @@ struct runner {
         enum job_state stop_state; /* how the job ends, when it was stopped */
         char *stop_reason;
         double steal_before_s;
-        struct stall *stalls; /* one a seat */
+        uint64_t kills_in_vain, done_at_kill; /* kills in a row without progress */
+        struct stall *stalls;                 /* one a seat */
         struct event *tick, *stall, *duration, *deadline, *kill;
         struct figures *last; /* of the last step that counts */
 };

@@ -364,9 +364,11 @@ make_shared_state(struct supervisor *s)
         s->setup.parked_thread = s->config.parked_thread;
         s->setup.doorbell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
         s->setup.host_control = eventfd(0, EFD_CLOEXEC);
-        if (s->setup.doorbell < 0 || s->setup.host_control < 0)
-                return -errno;
-        return 0;
+        if (s->setup.doorbell < 0 || s->setup.host_control < 0) {
+                r = -errno;
+                log_error("cannot create an eventfd: %s", strerror(-r));
+        }
+        return MIN(r, 0);
 }
 
 static int
@@ -442,8 +444,8 @@ supervisor_new(const struct settings_options *options, struct supervisor **ret)
                 r = start(s);
         }
         if (r != 0) {
-                if (r < 0)
-                        log_error("cannot start: %s", strerror(-r));
+                if (r == -ENOMEM)
+                        log_error("out of memory");
                 supervisor_free(s);
                 return r;
         }

@@ -123,8 +123,10 @@ await_process(struct batch *b, uint64_t i, uint64_t *ret_result, uint64_t *ret_e
                 }
                 if (end == TASK_END_OWN && ++t->deaths >= LEDGER_ATTEMPTS_MAX)
                         return CONCD_CHILD_DIED;
-                if (end == TASK_END_OUTSIDE)
+                if (end == TASK_END_OUTSIDE) {
                         atomic_fetch_add(&run->task_deaths, 1);
+                        worker_ring(w->setup); /* there is a limit */
+                }
                 if (stopped(w))
                         return CONCD_CANCELLED;
                 atomic_fetch_add(&run->reexecuted, 1);

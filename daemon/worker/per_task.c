@@ -63,6 +63,7 @@ execute_in_process(struct concd_ctx *ctx, uint64_t index, uint64_t *ret_result)
                         break;
                 case TASK_END_OUTSIDE:
                         atomic_fetch_add(&run->task_deaths, 1);
+                        worker_ring(w->setup); /* there is a limit */
                         break;
                 }
                 if (__atomic_load_n(ctx->attention, __ATOMIC_RELAXED) & ATTENTION_STOP)

@@ -2,7 +2,8 @@
 /*
  * Life of a worker:
  *
- *     sleep at the gate → take a seat in the open run → prepare → wait at the start barrier → task loop → merge → seat done
+ *     sleep at the gate → take a seat in the open run → prepare → wait at the start barrier
+ *                       → task loop → merge → seat done
  *
  * A post at the gate is only a hint: who wakes looks at run.current and takes a seat by CAS, or goes back to
  * sleep. The supervisor posts again while seats are empty, so a hint that a killed worker took with it costs
@@ -312,6 +313,7 @@ measured_part(struct worker *w)
         if (w->under_gil)
                 gil_release(&w->gil);
         evidence_read(&now, w->schedstat, children);
+        atomic_store_explicit(&w->seat->left_ns, clock_now_ns(), memory_order_relaxed);
         evidence_add_since(&w->seat->evidence, &now, &w->slot->base);
         take_base(w, &now);
 }

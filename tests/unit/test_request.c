@@ -204,9 +204,9 @@ static const struct {
         {"{'duration_ns': 999999}", "duration_ns", "999999", RANGE_DURATION},
         {"{'duration_ns': 3600000000000001}", "duration_ns", "3600000000000001", RANGE_DURATION},
         {"{'spawn': 'per-task', 'workers': 0, 'duration_ns': 5000000}", "duration_ns", "5000000",
-         "nothing, when all tasks are started at once: give count"},
-        {"{'spawn': 'per-task', 'workers': 0, 'count': 101}", "count", "101", "1 to 100"},
-        {"{'spawn': 'per-task', 'workers': 0, 'count': 0}", "count", "0", "1 to 100"},
+         "nothing, when all tasks are started at once: such a run ends by count"},
+        {"{'spawn': 'per-task', 'workers': 0, 'count': 101}", "count", "101", "1 to 100, when all tasks are started at once"},
+        {"{'spawn': 'per-task', 'workers': 0, 'count': 0}", "count", "0", "1 to 100, when all tasks are started at once"},
         {"{'spawn': 'per-task', 'workers': 0, 'warmup': 101}", "warmup", "101", "0 to 100"},
         {"{'spawn': 'per-task', 'workers': 0, 'chunk': 5}", "chunk", "5", "nothing, when all tasks are started at once"},
         {"{'duration_ns': 5000000, 'chunk': 5}", "chunk", "5", "nothing in a run by duration, which has no chunks"},
@@ -217,12 +217,12 @@ static const struct {
          "2 or more for 65 tasks: this would need 65 ledger lines, there are 64"},
         {"{'count': 1000000, 'chunk': 100}", "chunk", "100",
          "15625 or more for 1000000 tasks: this would need 10000 ledger lines, there are 64"},
-        {"{'count': 1000000000000000}", "count", "1000000000000000", "at most 35184372088768 with a ledger of 64 lines"},
+        {"{'count': 1000000000000000}", "count", "1000000000000000", "at most 70368744177600 with a ledger of 64 lines"},
         {"{'count': 1000000000000000, 'chunk': 1}", "count", "1000000000000000",
-         "at most 35184372088768 with a ledger of 64 lines"},
+         "at most 70368744177600 with a ledger of 64 lines"},
         {"{'warmup': -1}", "warmup", "-1", "0 to 1000000000000000"},
         {"{'warmup': 1000000000000001}", "warmup", "1000000000000001", "0 to 1000000000000000"},
-        {"{'warmup': 1000000000000000}", "warmup", "1000000000000000", "at most 35184372088768 with a ledger of 64 lines"},
+        {"{'warmup': 1000000000000000}", "warmup", "1000000000000000", "at most 70368744177600 with a ledger of 64 lines"},
         {"{'timeout_ns': 0}", "timeout_ns", "0", RANGE_DURATION},
         {"{'timeout_ns': 999999}", "timeout_ns", "999999", RANGE_DURATION},
         {"{'timeout_ns': 3600000000000001}", "timeout_ns", "3600000000000001", RANGE_DURATION},
@@ -291,8 +291,8 @@ END_TEST
 
 START_TEST(greatest_count_of_the_refusal_is_accepted)
 {
-        expect_line("{'count': 35184372088768}", " count=35184372088768 ");
-        expect_line("{'warmup': 35184372088768}", " warmup=35184372088768 ");
+        expect_line("{'count': 70368744177600}", " count=70368744177600 ");
+        expect_line("{'warmup': 70368744177600}", " warmup=70368744177600 ");
 }
 END_TEST
 
