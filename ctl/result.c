@@ -237,8 +237,9 @@ put_notes(FILE *f, const json_t *r)
 
         if (field_int(r, "reexecuted") > 0) {
                 put_label(f, "note");
-                text_printf(f, "%s may have been executed more than once, and counted once\n",
-                            text_plural(a, sizeof(a), field_int(r, "reexecuted"), "task"));
+                text_printf(f, "%s %s cut short by a death and repeated; every task counts once\n",
+                            text_plural(a, sizeof(a), field_int(r, "reexecuted"), "execution"),
+                            field_int(r, "reexecuted") == 1 ? "was" : "were");
         }
         if (field_int(r, "resumed") > 0) {
                 put_label(f, "note");

@@ -156,9 +156,20 @@ START_TEST(doubts_are_said)
         text = print(r, false);
         assert_says(text, "the times are not valid");
         assert_says(text, "lower bound");
-        assert_says(text, "1 task may have been executed more than once");
+        assert_says(text, "1 execution was cut short by a death and repeated; every task counts once");
         assert_says(text, "resumed 2");
         assert_says(text, "max 5 us   (of one task in 64)");
+}
+END_TEST
+
+START_TEST(repeated_executions_are_counted)
+{
+        AUTO_JSON json_t *r = good_result(2), *changes = json_pack("{s:i}", "reexecuted", 3);
+        AUTO_FREE char *text = NULL;
+
+        json_object_update(r, changes);
+        text = print(r, false);
+        assert_says(text, "3 executions were cut short by a death and repeated; every task counts once");
 }
 END_TEST
 
@@ -255,6 +266,7 @@ main(void)
         tcase_add_test(tc, a_bad_end_comes_first);
         tcase_add_test(tc, failures_are_listed);
         tcase_add_test(tc, doubts_are_said);
+        tcase_add_test(tc, repeated_executions_are_counted);
         tcase_add_test(tc, a_result_without_fields_is_harmless);
         tcase_add_test(tc, progress_lines);
         tcase_add_test(tc, progress_fits_the_terminal);
