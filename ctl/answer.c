@@ -6,7 +6,10 @@
 #include "ctl/message.h"
 #include "ctl/suggest.h"
 #include "ctl/text.h"
+#include "shared/quantity.h"
 
+#include <inttypes.h>
+#include <stdbool.h>
 #include <string.h>
 
 int
@@ -25,7 +28,7 @@ answer_get(const struct args *args, enum client_start start, const char *method,
                 return r;
         }
         if (a.reply.error) {
-                r = answer_report_error(args->command, &a.reply);
+                r = answer_report_error(args, &a.reply);
                 answer_deinit(&a);
                 return r;
         }
@@ -58,17 +61,54 @@ answer_put_json(const struct varlink_reply *reply, const char *raw, size_t raw_l
                 text_put_raw(stdout, line, strlen(line));
 }
 
-static int
-report_bad_value(const struct command *command, const json_t *p, int code)
+static bool
+is_nanoseconds(const char *field)
 {
-        AUTO_FREE char *name = args_name_of_field(command, field_text(p, "field"));
-        AUTO_FREE char *line = suggest_bad_value(name ? name : "?", field_text(p, "given"), field_text(p, "allowed"));
+        size_t len = strlen(field);
+
+        return len > 3 && strcmp(field + len - 3, "_ns") == 0;
+}
+
+/* What the daemon allows for a field; a range of nanoseconds, which nobody types, as durations. Malloc'ed; NULL without
+ * memory. */
+static char *
+format_allowed(const char *field, const char *allowed)
+{
+        static const char prefix[] = "a whole number from ";
+        const char *range = strncmp(allowed, prefix, strlen(prefix)) == 0 ? allowed + strlen(prefix) : allowed;
+        char min[QUANTITY_TEXT_MAX], max[QUANTITY_TEXT_MAX], *text;
+        uint64_t min_ns, max_ns;
+        int rest = 0;
+
+        if (!is_nanoseconds(field) || sscanf(range, "%" SCNu64 " to %" SCNu64 "%n", &min_ns, &max_ns, &rest) != 2)
+                return strdup(allowed);
+        quantity_format_duration_exact(min, sizeof(min), min_ns);
+        quantity_format_duration_exact(max, sizeof(max), max_ns);
+        return asprintf(&text, "%s to %s%s", min, max, range + rest) < 0 ? NULL : text;
+}
+
+char *
+answer_format_bad_value(const struct args *args, const json_t *parameters)
+{
+        const char *field = field_text(parameters, "field"), *typed = args_text_of_field(args, field);
+        AUTO_FREE char *name = args_name_of_field(args->command, field);
+        AUTO_FREE char *allowed = format_allowed(field, field_text(parameters, "allowed"));
+
+        if (!name || !allowed)
+                return NULL;
+        return suggest_bad_value(name, typed ? typed : field_text(parameters, "given"), allowed);
+}
+
+static int
+report_bad_value(const struct args *args, const json_t *p, int code)
+{
+        AUTO_FREE char *line = answer_format_bad_value(args, p);
 
         return message_fail(code, "%s", line ? line : "out of memory");
 }
 
 int
-answer_report_error(const struct command *command, const struct varlink_reply *reply)
+answer_report_error(const struct args *args, const struct varlink_reply *reply)
 {
         const json_t *p = reply->parameters;
         int code = exit_code_of_error(reply->error);
@@ -77,7 +117,7 @@ answer_report_error(const struct command *command, const struct varlink_reply *r
         if (strncmp(error, "org.concd.", 10) == 0)
                 error += 10;
         if (strcmp(error, "BadValue") == 0)
-                return report_bad_value(command, p, code);
+                return report_bad_value(args, p, code);
         if (strcmp(error, "Busy") == 0)
                 return message_fail(code, "the daemon has no room now: %s, limit %lld", field_text(p, "what"),
                                     (long long)field_int(p, "limit"));

@@ -23,7 +23,11 @@ void answer_deinit(struct answer *answer);
  * sent it. */
 void answer_put_json(const struct varlink_reply *reply, const char *raw, size_t raw_len, const char *member);
 
-/* Says what an error reply means to the user of `command`; returns the exit code. */
-int answer_report_error(const struct command *command, const struct varlink_reply *reply);
+/* Says what an error reply means to the person who gave `args`; returns the exit code. */
+int answer_report_error(const struct args *args, const struct varlink_reply *reply);
+
+/* The parameters of a BadValue as one line in the person's own words: the option for the field, what they typed for the
+ * value, durations for nanoseconds. Malloc'ed; NULL without memory. Pure. */
+char *answer_format_bad_value(const struct args *args, const json_t *parameters);
 
 #endif

@@ -316,6 +316,21 @@ args_text(const struct args *args, const char *option)
         return NULL;
 }
 
+const char *
+args_text_of_field(const struct args *args, const char *field)
+{
+        const struct option_spec *o = args->command->options;
+        const struct operand_spec *p = args->command->operands;
+
+        for (size_t i = 0; o[i].name; i++)
+                if (o[i].field && strcmp(o[i].field, field) == 0)
+                        return o[i].type == OPTION_FLAG || o[i].type == OPTION_PAIR ? NULL : args->texts[i];
+        for (size_t i = 0; i < args->n_operands && p && p[i].name; i++)
+                if (p[i].field && strcmp(p[i].field, field) == 0)
+                        return args->operands[i];
+        return NULL;
+}
+
 char *
 args_name_of_field(const struct command *command, const char *field)
 {

@@ -28,6 +28,10 @@ args_has(const struct args *args, const char *option)
         return args_text(args, option) != NULL;
 }
 
+/* What the person typed for a field of the call; NULL when they gave nothing for it, or only a flag, or when it is one
+ * of several KEY=VALUE. */
+const char *args_text_of_field(const struct args *args, const char *field);
+
 /* How the person calls a field of the call: "--mode", "NAME", "--param ns" for "params.ns"; for a field that has no
  * option, the field itself. Malloc'ed; NULL without memory. */
 char *args_name_of_field(const struct command *command, const char *field);

@@ -6,6 +6,7 @@
 #include "ctl/exit_code.h"
 #include "ctl/message.h"
 #include "ctl/place.h"
+#include "ctl/start_log.h"
 #include "shared/clock.h"
 
 #include <errno.h>
@@ -22,7 +23,6 @@
 #define RETRY_FIRST_NS            (2 * NS_PER_MS)
 #define RETRY_MOST_NS             (50 * NS_PER_MS)
 #define RESTART_AFTER_NS          (100 * NS_PER_MS)
-#define LOG_MAX                   (1024 * 1024)
 
 /* What a daemon started by us sees of the environment: nothing that would make two starters' daemons differ. */
 static const char *const kept_variables[] = {
@@ -61,19 +61,6 @@ find_daemon(void)
                 }
         }
         return is_program(CONCD_SBINDIR "/concd") ? strdup(CONCD_SBINDIR "/concd") : NULL;
-}
-
-static int
-open_log(const char *path)
-{
-        struct stat st;
-        int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_CLOEXEC, 0600);
-
-        if (fd >= 0 && fstat(fd, &st) == 0 && st.st_size > LOG_MAX && ftruncate(fd, 0) < 0) {
-                close(fd);
-                return -1;
-        }
-        return fd;
 }
 
 /* Ended by NULL; the strings stay the caller's environment. */
@@ -132,55 +119,62 @@ static void __attribute__((noreturn)) become_daemon(const char *program, const c
         _exit(127);
 }
 
+struct attempt {
+        const char *program, *socket, *log_path;
+        pid_t pid; /* of the daemon that was started and has not ended; 0: none */
+        uint64_t give_up_ns;
+        uint64_t restart_ns; /* when to start another; UINT64_MAX: not */
+        off_t log_begin;     /* where the last one that was started begins in the log */
+        bool has_ended;      /* one that was started */
+        int status;          /* of the last one that ended, as waitpid(2) has it */
+};
+
 static int
-start(const char *program, const char *socket, const char *log_path, pid_t *ret_pid)
+start(struct attempt *a)
 {
-        AUTO_CLOSE int log_fd = open_log(log_path);
+        AUTO_CLOSE int log_fd = start_log_open(a->log_path, &a->log_begin);
         pid_t pid;
 
         if (log_fd < 0)
-                return message_fail(CTL_EXIT_NO_DAEMON, "cannot write %s: %s", log_path, strerror(errno));
+                return message_fail(CTL_EXIT_NO_DAEMON, "cannot write %s: %s", a->log_path, strerror(-log_fd));
         pid = fork();
         if (pid < 0)
                 return message_fail(CTL_EXIT_NO_DAEMON, "cannot start a daemon: %s", strerror(errno));
         if (pid == 0)
-                become_daemon(program, socket, log_fd);
-        *ret_pid = pid;
+                become_daemon(a->program, a->socket, log_fd);
+        a->pid = pid;
         return 0;
 }
 
-/* The last line that is not empty, without its newline; "" when there is none. */
+/* Says how the daemon ended that was started. */
 static void
-last_line(const char *path, char *buf, size_t size)
+say_end(const struct attempt *a)
 {
-        AUTO_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-        struct stat st;
-        ssize_t n;
-        char *newline;
+        const char *name;
 
-        buf[0] = '\0';
-        if (fd < 0 || fstat(fd, &st) < 0)
+        if (!WIFSIGNALED(a->status)) {
+                message_print("the daemon that was started, %s, ended with exit status %d", a->program,
+                              WEXITSTATUS(a->status));
                 return;
-        n = pread(fd, buf, size - 1, MAX(st.st_size - (off_t)(size - 1), (off_t)0));
-        if (n < 0)
-                n = 0;
-        while (n > 0 && buf[n - 1] == '\n')
-                n--;
-        buf[n] = '\0';
-        newline = strrchr(buf, '\n');
-        if (newline)
-                memmove(buf, newline + 1, strlen(newline + 1) + 1);
+        }
+        name = sigabbrev_np(WTERMSIG(a->status));
+        message_print("the daemon that was started, %s, was ended by signal %d (SIG%s)", a->program,
+                      WTERMSIG(a->status), name ? name : "?");
 }
 
 static int
-give_up(const char *socket, const char *log_path, int connect_result, int exit_code)
+give_up(const struct attempt *a, int connect_result)
 {
-        char line[512];
+        bool is_error;
+        AUTO_FREE char *line = start_log_find(a->log_path, a->log_begin, &is_error);
 
-        last_line(log_path, line, sizeof(line));
-        message_print("no daemon answers at %s: %s", socket, strerror(connect_result < 0 ? -connect_result : EIO));
-        return message_fail(exit_code == CTL_EXIT_CONFIG ? exit_code : CTL_EXIT_NO_DAEMON, "the last line of %s: %s",
-                            log_path, *line ? line : "(it is empty)");
+        message_print("no daemon answers at %s: %s", a->socket, strerror(connect_result < 0 ? -connect_result : EIO));
+        if (a->has_ended)
+                say_end(a);
+        if (line)
+                message_print("%s in %s: %s", is_error ? "its first error" : "the last line", a->log_path, line);
+        return a->has_ended && WIFEXITED(a->status) && WEXITSTATUS(a->status) == CTL_EXIT_CONFIG ? CTL_EXIT_CONFIG
+                                                                                                 : CTL_EXIT_NO_DAEMON;
 }
 
 static bool
@@ -189,14 +183,7 @@ is_nobody_listening(int connect_result)
         return connect_result == -ENOENT || connect_result == -ECONNREFUSED || connect_result == -EAGAIN;
 }
 
-struct attempt {
-        pid_t pid; /* of the daemon that was started and has not exited; 0: none */
-        uint64_t give_up_ns;
-        uint64_t restart_ns; /* when to start another; UINT64_MAX: not */
-        int exit_code;       /* of the last one that exited */
-};
-
-/* Sees whether the daemon that was started has exited, and decides what that means. */
+/* Sees whether the daemon that was started has ended, and decides what that means. */
 static void
 watch_child(struct attempt *a)
 {
@@ -206,10 +193,11 @@ watch_child(struct attempt *a)
         if (a->pid == 0 || waitpid(a->pid, &status, WNOHANG) <= 0)
                 return;
         a->pid = 0;
-        a->exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : CTL_EXIT_INTERNAL;
-        if (a->exit_code == AUTOSTART_ALREADY_RUNNING)
+        a->has_ended = true;
+        a->status = status;
+        if (WIFEXITED(status) && WEXITSTATUS(status) == AUTOSTART_ALREADY_RUNNING)
                 a->restart_ns = now + RESTART_AFTER_NS;
-        else if (a->exit_code != 0)
+        else if (status != 0)
                 a->give_up_ns = MIN(a->give_up_ns, now + PATIENCE_AFTER_FAILURE_NS);
 }
 
@@ -224,13 +212,14 @@ pause_ns(uint64_t ns)
 int
 autostart_connect(const char *dir, const char *socket, int *ret_fd)
 {
-        struct attempt a = {.give_up_ns = clock_now_ns() + PATIENCE_NS};
         AUTO_FREE char *program = find_daemon(), *log_path = NULL;
+        struct attempt a = {.program = program, .socket = socket, .give_up_ns = clock_now_ns() + PATIENCE_NS};
         uint64_t wait_ns = RETRY_FIRST_NS;
         int r, started;
 
         if (asprintf(&log_path, "%s/concd.log", dir) < 0)
                 return message_fail(CTL_EXIT_INTERNAL, "out of memory");
+        a.log_path = log_path;
         for (;;) {
                 r = place_connect(socket, ret_fd);
                 if (r == 0)
@@ -244,7 +233,7 @@ autostart_connect(const char *dir, const char *socket, int *ret_fd)
                                 "no daemon is running, and the program concd is not found: set $CONCD_DAEMON");
                 if (clock_now_ns() >= a.restart_ns) {
                         a.restart_ns = UINT64_MAX;
-                        started = start(program, socket, log_path, &a.pid);
+                        started = start(&a);
                         if (started != 0)
                                 return started;
                 }
@@ -252,6 +241,6 @@ autostart_connect(const char *dir, const char *socket, int *ret_fd)
                 wait_ns = MIN(wait_ns * 3 / 2, RETRY_MOST_NS);
                 watch_child(&a);
                 if (clock_now_ns() >= a.give_up_ns)
-                        return give_up(socket, log_path, r, a.exit_code);
+                        return give_up(&a, r);
         }
 }

@@ -56,11 +56,15 @@ refuse(const char *socket, int error)
         return message_fail(CTL_EXIT_NO_DAEMON, "no daemon at %s: %s", socket, place_error_text(error));
 }
 
+/* `origin` is where the name comes from. */
 static int
-open_named(const char *socket, struct client **ret)
+open_named(const char *origin, const char *socket, struct client **ret)
 {
         int fd, r = place_connect(socket, &fd);
 
+        if (r == PLACE_E_LONG)
+                return message_fail(CTL_EXIT_USAGE, "%s: given \"%s\", a path of %zu bytes, allowed at most %d", origin,
+                                    socket, strlen(socket), PLACE_PATH_MAX);
         return r == 0 ? own(socket, NULL, fd, ret) : refuse(socket, r);
 }
 
@@ -119,7 +123,7 @@ client_open(const char *socket, enum client_start start, struct client **ret)
         int r;
 
         if (named && *named) {
-                r = open_named(named, &client);
+                r = open_named(socket ? "--socket" : "$CONCD_SOCKET", named, &client);
         } else {
                 r = open_system(&client);
                 if (r == 0 && !client)

@@ -8,22 +8,11 @@
 
 extern const struct command command_cancel;
 
-static const struct operand_spec operands[] = {
-        {.name = "ID", .help = "the job's id, or so many of its first digits that no other job has them"},
-        {.name = NULL},
-};
-
-static const struct option_spec options[] = {
-        COMMAND_OPTION_JSON,
-        COMMAND_OPTION_SOCKET,
-        COMMAND_OPTION_END,
-};
-
 static int
 print_answer(const struct args *args, const struct varlink_reply *reply, const char *raw, size_t len)
 {
         if (reply->error)
-                return answer_report_error(args->command, reply);
+                return answer_report_error(args, reply);
         if (args_has(args, "json"))
                 answer_put_json(reply, raw, len, NULL);
         else
@@ -41,10 +30,8 @@ cancel(const struct args *args)
         const char *raw;
         size_t len;
         char id[JOB_ID_DIGITS + 1];
-        int r = client_open(args_text(args, "socket"), CLIENT_ONLY_RUNNING, &client);
+        int r = job_id_open(args, &client, id);
 
-        if (r == 0)
-                r = job_id_resolve(client, args->operands[0], id);
         if (r != 0)
                 return r;
         parameters = json_pack("{s:s}", "id", id);
@@ -59,7 +46,7 @@ cancel(const struct args *args)
 const struct command command_cancel = {
         .name = "cancel",
         .summary = "Cancel a job, and wait until it has ended",
-        .operands = operands,
-        .options = options,
+        .operands = command_operand_job,
+        .options = command_options_of_question,
         .exec = cancel,
 };

@@ -16,12 +16,6 @@ static const struct operand_spec operands[] = {
         {.name = NULL},
 };
 
-static const struct option_spec options[] = {
-        COMMAND_OPTION_JSON,
-        COMMAND_OPTION_SOCKET,
-        COMMAND_OPTION_END,
-};
-
 static const struct table_column columns[] = {
         {"PARAMETER"}, {"TYPE"}, {"RANGE"}, {"DEFAULT"}, {"SUMMARY", .is_wrapped = true}, {NULL},
 };
@@ -115,6 +109,6 @@ const struct command command_describe = {
         .name = "describe",
         .summary = "Tell about one workload, mode or other name, and its parameters",
         .operands = operands,
-        .options = options,
+        .options = command_options_of_question,
         .exec = describe,
 };

@@ -9,12 +9,6 @@
 
 extern const struct command command_jobs;
 
-static const struct option_spec options[] = {
-        COMMAND_OPTION_JSON,
-        COMMAND_OPTION_SOCKET,
-        COMMAND_OPTION_END,
-};
-
 static int
 show_jobs(const struct args *args)
 {
@@ -38,6 +32,6 @@ show_jobs(const struct args *args)
 const struct command command_jobs = {
         .name = "jobs",
         .summary = "List the jobs that run or wait, and those whose result is still kept",
-        .options = options,
+        .options = command_options_of_question,
         .exec = show_jobs,
 };

@@ -20,12 +20,6 @@ static const struct operand_spec operands[] = {
         {.name = NULL},
 };
 
-static const struct option_spec options[] = {
-        COMMAND_OPTION_JSON,
-        COMMAND_OPTION_SOCKET,
-        COMMAND_OPTION_END,
-};
-
 static const struct table_column columns[] = {
         {"NAME"},
         {"PARAMETERS"},
@@ -143,6 +137,6 @@ const struct command command_list = {
         .name = "list",
         .summary = "List what the daemon knows: workloads, modes, …",
         .operands = operands,
-        .options = options,
+        .options = command_options_of_question,
         .exec = list,
 };

@@ -13,12 +13,6 @@
 
 extern const struct command command_status;
 
-static const struct option_spec options[] = {
-        COMMAND_OPTION_JSON,
-        COMMAND_OPTION_SOCKET,
-        COMMAND_OPTION_END,
-};
-
 static const struct table_column worker_columns[] = {
         {"SLOT", .is_right = true},
         {"KIND"},
@@ -149,6 +143,6 @@ show_status(const struct args *args)
 const struct command command_status = {
         .name = "status",
         .summary = "Show the daemon: its workers, jobs, shared memory and semaphores",
-        .options = options,
+        .options = command_options_of_question,
         .exec = show_status,
 };

@@ -10,12 +10,6 @@
 
 extern const struct command command_stop;
 
-static const struct option_spec options[] = {
-        COMMAND_OPTION_JSON,
-        COMMAND_OPTION_SOCKET,
-        COMMAND_OPTION_END,
-};
-
 static int
 stop(const struct args *args)
 {
@@ -41,6 +35,6 @@ stop(const struct args *args)
 const struct command command_stop = {
         .name = "stop",
         .summary = "End the daemon; its running job ends cancelled",
-        .options = options,
+        .options = command_options_of_question,
         .exec = stop,
 };

@@ -4,11 +4,6 @@
 
 extern const struct command command_wait;
 
-static const struct operand_spec operands[] = {
-        {.name = "ID", .help = "the job's id, or so many of its first digits that no other job has them"},
-        {.name = NULL},
-};
-
 static const struct option_spec options[] = {
         COMMAND_OPTION_JSON,
         COMMAND_OPTION_QUIET,
@@ -23,10 +18,8 @@ wait_for_job(const struct args *args)
         AUTO_JSON json_t *parameters = NULL;
         struct follow_request request = {.args = args, .method = "org.concd.Wait"};
         char id[JOB_ID_DIGITS + 1];
-        int r = client_open(args_text(args, "socket"), CLIENT_ONLY_RUNNING, &client);
+        int r = job_id_open(args, &client, id);
 
-        if (r == 0)
-                r = job_id_resolve(client, args->operands[0], id);
         if (r != 0)
                 return r;
         parameters = json_pack("{s:s}", "id", id);
@@ -39,7 +32,7 @@ const struct command command_wait = {
         .name = "wait",
         .summary = "Wait for a job, and print its result",
         .description = "Ctrl-C leaves; it does not cancel the job.",
-        .operands = operands,
+        .operands = command_operand_job,
         .options = options,
         .exec = wait_for_job,
 };

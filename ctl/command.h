@@ -58,6 +58,10 @@ const struct command *command_find(const char *name);
 /* Says that there is no such command, and which one may have been meant; returns the exit code. */
 int command_report_unknown(const char *name);
 
+/* The one operand of a command about a job (see job_id_open), and all options of a command that puts one question. */
+extern const struct operand_spec command_operand_job[];
+extern const struct option_spec command_options_of_question[];
+
 /* Options that several commands share. */
 #define COMMAND_OPTION_SOCKET                                                                                          \
         {                                                                                                              \

@@ -15,6 +15,17 @@ const struct command *const commands[] = {
         &command_cancel, &command_stop, &command_help,     &command_version, NULL,
 };
 
+const struct operand_spec command_operand_job[] = {
+        {.name = "ID", .help = "the job's id, or so many of its first digits that no other job has them"},
+        {.name = NULL},
+};
+
+const struct option_spec command_options_of_question[] = {
+        COMMAND_OPTION_JSON,
+        COMMAND_OPTION_SOCKET,
+        COMMAND_OPTION_END,
+};
+
 const struct command *
 command_find(const char *name)
 {

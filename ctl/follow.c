@@ -132,7 +132,7 @@ report_error(const struct follow *f, const struct varlink_reply *reply)
 {
         if (f->is_broken && is_error(reply, "org.concd.NoSuchJob"))
                 return message_fail(CTL_EXIT_INTERNAL, "the daemon lost the job %s", f->request->id);
-        return answer_report_error(f->request->args->command, reply);
+        return answer_report_error(f->request->args, reply);
 }
 
 static void

@@ -61,8 +61,8 @@ job_id_find(const json_t *jobs, const char *given, const char **ret)
         return 0;
 }
 
-int
-job_id_resolve(struct client *client, const char *given, char *buf)
+static int
+resolve(struct client *client, const char *given, char *buf)
 {
         struct varlink_reply reply;
         const char *id = NULL;
@@ -86,5 +86,18 @@ job_id_resolve(struct client *client, const char *given, char *buf)
         if (r == 0)
                 strcpy(buf, id);
         varlink_reply_deinit(&reply);
+        return r;
+}
+
+int
+job_id_open(const struct args *args, struct client **ret, char *buf)
+{
+        AUTO_CLIENT struct client *client = NULL;
+        int r = client_open(args_text(args, "socket"), CLIENT_ONLY_RUNNING, &client);
+
+        if (r == 0)
+                r = resolve(client, args->operands[0], buf);
+        if (r == 0)
+                *ret = TAKE(client);
         return r;
 }

@@ -3,6 +3,7 @@
 #ifndef CONCCTL_JOB_ID_H
 #define CONCCTL_JOB_ID_H
 
+#include "ctl/args.h"
 #include "ctl/client.h"
 
 #define JOB_ID_DIGITS 32
@@ -15,8 +16,9 @@ int job_id_make(char *buf);
  * that there is none, or several, or that it is no beginning of an id. */
 int job_id_find(const json_t *jobs, const char *given, const char **ret);
 
-/* The full id for what a person gave: a whole id as it is; for a shorter one, the daemon is asked. buf: JOB_ID_DIGITS
- * + 1 bytes. 0, or an exit code, having said what is wrong. */
-int job_id_resolve(struct client *client, const char *given, char *buf);
+/* Connects to the daemon that runs, as --socket says, and finds the job that the first operand means: a whole id is
+ * taken as it is; for a shorter one, the daemon is asked. buf: JOB_ID_DIGITS + 1 bytes. 0, and the caller owns *ret; or
+ * an exit code, having said what is wrong. */
+int job_id_open(const struct args *args, struct client **ret, char *buf);
 
 #endif

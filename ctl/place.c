@@ -13,6 +13,8 @@
 
 #define CONNECT_TIMEOUT_S 5
 
+_Static_assert(sizeof(((struct sockaddr_un *)NULL)->sun_path) == PLACE_PATH_MAX + 1, "the path and its NUL");
+
 static char *
 choose_private_dir(void)
 {
@@ -110,7 +112,7 @@ place_connect(const char *path, int *ret_fd)
         AUTO_CLOSE int fd = -1;
         int r;
 
-        if (strlen(path) >= sizeof(address.sun_path))
+        if (strlen(path) > PLACE_PATH_MAX)
                 return PLACE_E_LONG;
         r = check_socket_file(path);
         if (r != 0)

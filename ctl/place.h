@@ -9,6 +9,9 @@
 
 #define PLACE_SYSTEM_SOCKET "/run/concd/concd.sock"
 
+/* Bytes of the longest path that fits into a socket address, without its NUL. */
+#define PLACE_PATH_MAX 107
+
 /* Positive results. */
 enum place_error {
         PLACE_OK = 0,

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The command line: every option by its table, every mistake by the words that name it. */
+#include "ctl/answer.h"
 #include "ctl/args.h"
 #include "ctl/exit_code.h"
 #include "ctl/help.h"
@@ -143,6 +144,72 @@ START_TEST(fields_are_called_as_people_call_them)
 }
 END_TEST
 
+/* What a BadValue of the daemon becomes, after a given command line. */
+START_TEST(bad_values_are_said_in_the_persons_words)
+{
+        static const struct {
+                const char *command;
+                const char *argv[ARGS_MAX];
+                const char *field, *given, *allowed, *line;
+        } rows[] = {
+                {"run",
+                 {"--timeout", "1s", NULL},
+                 "timeout_ns",
+                 "1000000000",
+                 "nothing",
+                 "--timeout: given \"1s\", allowed nothing"},
+                {"run",
+                 {"--duration=1h", NULL},
+                 "duration_ns",
+                 "3600000000000",
+                 "1000000 to 1500000000",
+                 "--duration: given \"1h\", allowed 1ms to 1500ms"},
+                {"run",
+                 {NULL},
+                 "deadline_ns",
+                 "x",
+                 "a whole number from 1000000 to 3600000000000000",
+                 "--deadline: given \"x\", allowed 1ms to 1000h"},
+                {"run",
+                 {"--timeout=1s", NULL},
+                 "timeout_ns",
+                 "5",
+                 "1000000 to 2000000, when it is so",
+                 "--timeout: given \"1s\", allowed 1ms to 2ms, when it is so"},
+                {"run",
+                 {"--count=1e6", NULL},
+                 "count",
+                 "1000000",
+                 "1 to 16384",
+                 "--count: given \"1e6\", allowed 1 to 16384"},
+                {"run",
+                 {"--param=a=1", "--param=b=2", NULL},
+                 "params.a",
+                 "1",
+                 "2 to 3",
+                 "--param a: given \"1\", allowed 2 to 3"},
+                {"run", {"--param=a=1", NULL}, "params", "{}", "x", "--param: given \"{}\", allowed x"},
+                {"run", {"--detach", NULL}, "detach", "true", "x", "--detach: given \"true\", allowed x"},
+                {"list", {"frobs", NULL}, "kind", "frob", "mode, spawn", "KIND: given \"frobs\", allowed mode, spawn"},
+                {"list", {NULL}, "unheard_of", "5", "6", "unheard_of: given \"5\", allowed 6"},
+        };
+
+        for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+                AUTO_JSON json_t *p = json_pack("{s:s, s:s, s:s}", "field", rows[i].field, "given", rows[i].given,
+                                                "allowed", rows[i].allowed);
+                AUTO_FREE char *error = NULL, *line = NULL;
+                struct args args;
+
+                ck_assert_int_eq(args_parse(command_find(rows[i].command), count_args(rows[i].argv), rows[i].argv,
+                                            &args, &error),
+                                 0);
+                line = answer_format_bad_value(&args, p);
+                ck_assert_str_eq(line, rows[i].line);
+                args_deinit(&args);
+        }
+}
+END_TEST
+
 START_TEST(tables_are_consistent)
 {
         for (size_t i = 0; commands[i]; i++) {
@@ -224,6 +291,7 @@ main(void)
         tcase_add_loop_test(tc, mistakes_are_named, 0, ARRAY_SIZE(bad));
         tcase_add_test(tc, help_wins_over_mistakes);
         tcase_add_test(tc, fields_are_called_as_people_call_them);
+        tcase_add_test(tc, bad_values_are_said_in_the_persons_words);
         tcase_add_test(tc, tables_are_consistent);
         tcase_add_test(tc, help_tells_all_that_the_tables_hold);
         tcase_add_test(tc, usage_shows_operands);
