@@ -169,7 +169,9 @@ timed(struct worker *w, uint64_t index, uint64_t *ret_result)
         uint64_t begin = clock_now_ns();
         int rc = w->execute(&w->ctx, index, ret_result);
 
-        sampler_record(&w->sampler, w->seat, clock_now_ns() - begin);
+        /* A task that was given up is none. */
+        if (rc != CONCD_CANCELLED)
+                sampler_record(&w->sampler, w->seat, clock_now_ns() - begin);
         return rc;
 }
 

@@ -106,25 +106,31 @@ class Modes(Shared):
     def test_calc_gains_from_processes_and_threads_but_not_under_the_interpreter_lock(self):
         if len(os.sched_getaffinity(0)) < 2:
             self.skipTest("one CPU")
-        wall = {mode: self.run_job(mode=mode, count=300) for mode in MODES}
+        runs = {mode: self.run_job(mode=mode, count=1000) for mode in MODES}
         for mode in ("sequential", "gil"):
-            self.assertLess(wall[mode]["cores_busy"], 1.2, mode)
+            self.assertLess(runs[mode]["cores_busy"], 1.2, mode)
         # A busy machine makes both slower; who waits for a CPU is not at work.
         for mode in ("process", "thread"):
-            waited = sum(w["run_queue_wait_s"] for w in wall[mode]["workers_detail"])
-            self.assertGreater(wall[mode]["cores_busy"] + waited / wall[mode]["wall_s"], 1.6, mode)
+            r = runs[mode]
+            wanted = r["user_s"] + r["system_s"] + sum(w["run_queue_wait_s"] for w in r["workers_detail"])
+            self.assertGreater(wanted / r["wall_s"], 1.5, mode)
 
     def test_the_interpreter_lock_costs_waiting(self):
-        r = self.whole(self.run_job(mode="gil", count=20, workload="spin", params={"ns": "10000000"}, workers=2))
-        self.assertGreater(sum(w["lock_wait_s"] for w in r["workers_detail"]), 0.05)
-        self.assertGreater(sum(w["lock_switches"] for w in r["workers_detail"]), 5)
+        r = self.whole(self.run_job(mode="gil", count=40, workload="spin", params={"ns": "10000000"}, workers=2))
+        total = lambda name: sum(w[name] for w in r["workers_detail"])
+        self.assertGreater(total("lock_wait_s"), 0)
+        self.assertGreater(total("lock_switches"), 0)
+        # Two threads for the whole run: who does not work, and does not wait for a CPU, waits for the lock.
+        accounted = r["user_s"] + r["system_s"] + total("run_queue_wait_s") + total("lock_wait_s")
+        self.assertGreater(accounted / r["wall_s"], 1.3)
         r = self.whole(self.run_job(mode="thread", count=20, workload="spin", params={"ns": "1000000"}, workers=2))
         self.assertEqual(0, sum(w["lock_wait_s"] for w in r["workers_detail"]))
 
     def test_sleeping_tasks_overlap_even_under_the_interpreter_lock(self):
         r = self.whole(self.run_job(mode="gil", workload="sleep", params={"us": "20000"}, count=40, workers=4))
-        self.assertLess(r["wall_s"], 0.7)  # 0.8 s one after another
-        self.assertGreater(sum(w["blocked_s"] for w in r["workers_detail"]), 0.7)
+        blocked = sum(w["blocked_s"] for w in r["workers_detail"])
+        self.assertGreater(blocked, 0.7)
+        self.assertLess(r["wall_s"], blocked / 1.5)  # no less than all of it, one after another
 
 
 class Spawn(Shared):
@@ -218,7 +224,7 @@ class Options(Shared):
         r = self.whole(self.run_job(workload="spin", params={"ns": "2e3"}, count=10))
         self.assertEqual({"ns": "2000"}, r["params"])
         # The task is the same length for who asks for more of it.
-        self.assertGreater(self.run_job(workload="spin", params={"ns": "5000000"}, count=4, mode="sequential")["wall_s"], 0.019)
+        self.assertGreater(self.run_job(workload="spin", params={"ns": "5000000"}, count=4, mode="sequential")["wall_s"], 0.005)
 
     def test_a_given_id_is_kept(self):
         self.assertEqual("ab" * 16, self.run_job(id="ab" * 16, workload="nop", count=5)["id"])
@@ -313,6 +319,23 @@ class Failures(Shared):
                 r = self.failing("error", mode)
                 self.one_failed(r, "error", errno.EIO)
                 self.assertEqual((0, 0), (r["restarts"], r["wrong"]))
+
+    def test_a_task_that_is_always_killed_ends_the_job(self):
+        for mode in ("process", "thread"):
+            for settings, reason in ((("jobs.max_kills_in_vain=4",), "workers were killed 5 times in a row with no task done"),
+                                     (("jobs.max_restarts=3",), "4 workers were killed from outside in one run")):
+                with self.subTest(mode=mode, reason=reason):
+                    r = self.start(*settings).run(workload="fail", params={"kind": "kill", "at": "2"}, count=10, mode=mode)
+                    self.assertEqual(("failed", 9), (r["state"], r["done"]))
+                    self.assertIn(reason, r["reason"])
+
+    def test_a_run_that_is_cut_short_has_possible_rates(self):
+        # CPU time that tasks used in vain belongs to the wall, too.
+        for mode in ("process", "thread", "gil"):
+            r = self.run_job(workload="spin", params={"ns": "30000000000"}, mode=mode, count=4, deadline_ns=300_000_000)
+            self.assertEqual(("failed", 0, None), (r["state"], r["done"], r["latency_ns"]))
+            self.assertGreater(r["wall_s"], 0.2)
+            self.assertLess(r["cores_busy"], os.cpu_count() * 1.1)
 
     def test_wrong_result(self):
         for mode in MODES:
