@@ -173,9 +173,12 @@ class Instance(harness.Case):
             d.discard()
 
     def test_no_room_in_shm_is_a_clear_refusal(self):
-        small = ["unshare", "--mount", "sh", "-c", 'mount -t tmpfs -o size=1M tmpfs /dev/shm && exec "$@"', "sh"]
-        if subprocess.run(small + ["true"], stdin=subprocess.DEVNULL, capture_output=True).returncode:
-            self.skipTest("mount namespaces are not permitted here")
+        # Only what is mounted here must be private: in a chroot, / is no mount whose propagation could be changed.
+        small = ["unshare", "--mount", "--propagation=unchanged", "sh", "-c",
+                 'mount --make-private /dev/shm && mount -t tmpfs -o size=1M tmpfs /dev/shm && exec "$@"', "sh"]
+        tried = subprocess.run(small + ["true"], stdin=subprocess.DEVNULL, capture_output=True, text=True)
+        if tried.returncode:
+            self.skipTest("no /dev/shm of its own can be mounted here: " + tried.stderr.strip())
         d = Daemon()
         try:
             started = subprocess.run(small + d.command(), stdin=subprocess.DEVNULL, capture_output=True, text=True,
@@ -196,7 +199,6 @@ class Workers(harness.Case):
         self.assertEqual(("done", self.COUNT, self.COUNT, 0), tuple(
             result[k] for k in ("state", "done", "verified", "failed")))
         self.assertGreaterEqual(result["restarts"], deaths)
-        self.assertGreaterEqual(result["reexecuted"], 0)
         return result
 
     def storm(self, mode, kills):
@@ -231,7 +233,8 @@ class Workers(harness.Case):
                 harness.until(lambda: len(workers(d, "thread")) == 2, "the threads are there again")
 
     def test_the_sequential_worker_is_killed(self):
-        self.storm("sequential", 3)
+        _, result, _ = self.storm("sequential", 3)
+        self.assertLessEqual(result["reexecuted"], result["restarts"])
 
     def test_idle_workers_are_replaced(self):
         d = self.start()
@@ -549,10 +552,15 @@ class Supervisor(harness.Case):
                     fields = f.read().rsplit(")", 1)[1].split()
                 total += int(fields[11]) + int(fields[12])
             return total
-        time.sleep(0.3)
-        before = cpu()
-        time.sleep(2)
-        self.assertLessEqual(cpu() - before, 1, "clock ticks in two seconds of idleness")
+        # A clock tick is charged to whoever it finds at work, so a busy machine can make one of almost nothing. What
+        # is done again and again, in the daemon or in a worker, shows in each of the attempts.
+        ticks = []
+        while len(ticks) < 5 and min(ticks, default=2) > 1:
+            time.sleep(0.3)
+            before = cpu()
+            time.sleep(2)
+            ticks.append(cpu() - before)
+        self.assertLessEqual(min(ticks), 1, "clock ticks in two seconds of idleness: %s" % ticks)
 
 
 if __name__ == "__main__":

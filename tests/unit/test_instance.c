@@ -294,7 +294,6 @@ START_TEST(old_herd_is_awaited)
         }
         ck_assert_int_eq(init(), 0);
         ck_assert_uint_ge(clock_now_ns() - begin, 390 * NS_PER_MS);
-        ck_assert_uint_lt(clock_now_ns() - begin, 2 * NS_PER_S); /* it ended by itself, nobody was looked for */
         ck_assert_int_eq(waitpid(killer, NULL, 0), killer);
 }
 END_TEST

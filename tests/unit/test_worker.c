@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Workers without a supervisor: they sleep at the gate, take seats of the open run, begin together, and leave when told. */
+/* Workers without a supervisor: they sleep at the gate, take seats of the open run, begin together, and leave when
+ * told. */
 #include "worker/worker.h"
 
 #include "segment/seat.h"
@@ -69,18 +70,28 @@ START_TEST(clock_overhead_is_plausible)
         uint64_t begin = clock_now_ns(), overhead = worker_clock_overhead_ns();
 
         ck_assert_uint_le(overhead, 1000 * NS_PER_US);
-        ck_assert_uint_lt(clock_now_ns() - begin, NS_PER_S);
+        ck_assert_uint_lt(clock_now_ns() - begin, 3 * NS_PER_S); /* it does not hang */
 }
 END_TEST
 
 /* ── runs ── */
 
+/* The workers have the semaphores open; without their names nothing can be left behind, whatever becomes of a test. */
+static void
+forget_names(void)
+{
+        for (uint64_t g = 1; g <= semaphores.generation; g++)
+                semaphores_unlink(geteuid(), s->header->instance, g);
+}
+
 static void
 setup(void)
 {
+        shm_count(true); /* of a test that failed before */
         fixture_segment(s);
         snprintf(s->header->instance, sizeof(s->header->instance), "%s", shm_instance(""));
         ck_assert_int_eq(semaphores_create(&semaphores, geteuid(), s->header->instance, 1), 0);
+        forget_names();
         s->header->generation = semaphores.generation;
         setup_of_all.doorbell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
         setup_of_all.herd_lock = setup_of_all.host_control = -1;
@@ -89,8 +100,6 @@ setup(void)
 static void
 teardown(void)
 {
-        for (uint64_t g = 1; g <= semaphores.generation; g++)
-                semaphores_unlink(geteuid(), s->header->instance, g);
         ck_assert_uint_eq(shm_count(false), 0);
         semaphores_close(&semaphores);
         close(setup_of_all.doorbell);
@@ -310,6 +319,7 @@ START_TEST(worker_follows_the_generation)
         sem_post(old.sem[SEMAPHORE_THREAD]); /* it sleeps there still */
         open_run();
         UNTIL(seats_in(SEAT_DONE) == 1);
+        forget_names(); /* it found the new ones by name */
         check_finished(1);
         retire_workers(threads, WORKER_THREAD, 1);
         semaphores_close(&old);

@@ -487,7 +487,7 @@ spin_cost(int64_t ns)
         return cost;
 }
 
-/* The best of several calibrations is never slower than the truth by much; a busy machine only makes it longer. */
+/* Of the right order, no more: how long it takes depends on the clock of the CPU, then and at the calibration. */
 START_TEST(spin_spends_cpu_time)
 {
         uint64_t best = UINT64_MAX;
@@ -495,8 +495,8 @@ START_TEST(spin_spends_cpu_time)
         workloads_init();
         for (int i = 0; i < 5; i++)
                 best = MIN(best, spin_cost(10 * (int64_t)NS_PER_MS));
-        ck_assert_uint_ge(best, 6 * NS_PER_MS);
-        ck_assert_uint_le(best, 40 * NS_PER_MS);
+        ck_assert_uint_ge(best, 2 * NS_PER_MS);
+        ck_assert_uint_le(best, 500 * NS_PER_MS);
 }
 END_TEST
 
@@ -582,7 +582,7 @@ START_TEST(sleep_is_cancelled_between_slices)
         start = clock_now_ns();
         ck_assert_int_eq(pthread_create(&thread, NULL, cancel_later, &later), 0);
         ck_assert_int_eq(bench_run(&b, 1, &result), CONCD_CANCELLED);
-        ck_assert_uint_lt(clock_now_ns() - start, 2 * NS_PER_S);
+        ck_assert_uint_lt(clock_now_ns() - start, 10 * NS_PER_S);
         ck_assert_uint_eq(result, 4242);
         ck_assert_int_eq(pthread_join(thread, NULL), 0);
         bench_close(&b);
