@@ -94,15 +94,17 @@ recovery_kill_seated(struct supervisor *s)
 
 /* ── after a death ── */
 
+struct cause {
+        enum failure_reason reason;
+        int value;
+};
+
 /* What one death means for the slots that lived in the child. */
 struct inquest {
         struct supervisor *s;
         const struct child_death *death;
-        uint8_t *verdict; /* per slot: enum ledger_verdict */
-        struct {
-                enum failure_reason reason;
-                int value;
-        } * cause; /* per slot */
+        uint8_t *verdict;    /* per slot: enum ledger_verdict */
+        struct cause *cause; /* per slot */
 };
 
 static void
