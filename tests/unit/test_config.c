@@ -344,7 +344,8 @@ END_TEST
 START_TEST(nonsense_is_refused)
 {
         static const char *const nonsense[] = {"", "x", "-1", "+1", "1.5", "1 2", "0x1", "NaN", "1e99",
-                                               "99999999999999999999", "yes please", "YES", "true", "1e3x", "\u00b5", "none", "8", "0999"};
+                                               "99999999999999999999", "yes please", "YES", "true", "1e3x",
+                                               "\u00b5", "none", "8", "0999"};
         const struct row *row = &rows[_i];
 
         for (size_t i = 0; i < ARRAY_SIZE(nonsense); i++) {
@@ -573,8 +574,8 @@ START_TEST(long_comment_and_indent_do_no_harm)
         AUTO_FREE char *text = NULL;
         struct config c;
 
-        ck_assert_int_gt(asprintf(&text, "#%05000d\n[pool]\n%1000s\n ;%0400d threads = 9\n%1000sthreads = 3\n", 0, "", 0,
-                                  ""), 0);
+        ck_assert_int_gt(asprintf(&text, "#%05000d\n[pool]\n%1000s\n ;%0400d threads = 9\n%1000sthreads = 3\n", 0, "",
+                                  0, ""), 0);
         ck_assert_int_eq(config_init(&c), 0);
         load_well(&c, text);
         ck_assert_uint_eq(c.threads, 3);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Every case of a cgroup is a folder made for it: files under <folder>/fs, and <folder>/cgroup for /proc/self/cgroup. */
+/* Every case of a cgroup is a folder made for it: files under <folder>/fs, <folder>/cgroup for /proc/self/cgroup. */
 #include "supervisor/cpus.h"
 
 #include <check.h>
@@ -70,7 +70,8 @@ near(double a, double b)
 }
 
 #define MAX_FILES 6
-#define V1(group, quota, period) {"fs/" group "/cpu.cfs_quota_us", quota "\n"}, {"fs/" group "/cpu.cfs_period_us", period "\n"}
+#define V1(group, quota, period) \
+        {"fs/" group "/cpu.cfs_quota_us", quota "\n"}, {"fs/" group "/cpu.cfs_period_us", period "\n"}
 
 static const struct {
         const char *what, *cgroup;
@@ -86,10 +87,13 @@ static const struct {
         {"v2, the own group", "0::/a/b\n", {{"fs/a/b/cpu.max", "150000 100000\n"}}, 1.5},
         {"v2, another period", "0::/a\n", {{"fs/a/cpu.max", "30000 10000\n"}}, 3},
         {"v2, below one CPU", "0::/a\n", {{"fs/a/cpu.max", "10000 100000\n"}}, 0.1},
-        {"v2, a group above", "0::/a/b/c\n", {{"fs/a/cpu.max", "50000 100000\n"}, {"fs/a/b/cpu.max", "max 100000\n"}}, 0.5},
+        {"v2, a group above", "0::/a/b/c\n",
+         {{"fs/a/cpu.max", "50000 100000\n"}, {"fs/a/b/cpu.max", "max 100000\n"}}, 0.5},
         {"v2, the least of three", "0::/a/b/c\n",
-         {{"fs/a/cpu.max", "400000 100000\n"}, {"fs/a/b/cpu.max", "200000 100000\n"}, {"fs/a/b/c/cpu.max", "300000 100000\n"}}, 2},
-        {"v2, a group beside", "0::/a\n", {{"fs/b/cpu.max", "50000 100000\n"}, {"fs/a/b/cpu.max", "50000 100000\n"}}, 0},
+         {{"fs/a/cpu.max", "400000 100000\n"}, {"fs/a/b/cpu.max", "200000 100000\n"},
+          {"fs/a/b/c/cpu.max", "300000 100000\n"}}, 2},
+        {"v2, a group beside", "0::/a\n",
+         {{"fs/b/cpu.max", "50000 100000\n"}, {"fs/a/b/cpu.max", "50000 100000\n"}}, 0},
         {"v2, the root of a namespace", "0::/\n", {{"fs/cpu.max", "250000 100000\n"}}, 2.5},
         {"v2, a container without a namespace", "0::/docker/abc\n", {{"fs/cpu.max", "250000 100000\n"}}, 2.5},
         {"v2, a colon in the name", "0::/a:b\n", {{"fs/a:b/cpu.max", "50000 100000\n"}}, 0.5},
@@ -106,10 +110,10 @@ static const struct {
         {"v1, a period of 0", "4:cpu:/x\n", {V1("cpu/x", "200000", "0")}, 0},
         {"v1, other controllers", "5:cpuset:/x\n6:cpuacct:/x\n1:name=cpu:/x\n", {V1("cpu/x", "50000", "100000")}, 0},
         {"v1 among others", "9:memory:/x\n8:cpu:/x\n7:pids:/x\n", {V1("cpu/x", "50000", "100000")}, 0.5},
-        {"hybrid, v1 is less", "4:cpu:/x\n0::/u\n", {V1("cpu/x", "50000", "100000"), {"fs/unified/u/cpu.max", "90000 100000\n"}},
-         0.5},
-        {"hybrid, v2 is less", "4:cpu:/x\n0::/u\n", {V1("cpu/x", "90000", "100000"), {"fs/unified/u/cpu.max", "50000 100000\n"}},
-         0.5},
+        {"hybrid, v1 is less", "4:cpu:/x\n0::/u\n",
+         {V1("cpu/x", "50000", "100000"), {"fs/unified/u/cpu.max", "90000 100000\n"}}, 0.5},
+        {"hybrid, v2 is less", "4:cpu:/x\n0::/u\n",
+         {V1("cpu/x", "90000", "100000"), {"fs/unified/u/cpu.max", "50000 100000\n"}}, 0.5},
         {"hybrid, only v2", "4:cpu:/x\n0::/u\n", {{"fs/unified/u/cpu.max", "50000 100000\n"}}, 0.5},
         {"lines that are none", "rubbish\n4:cpu\n::\n:\n\n0::/a", {{"fs/a/cpu.max", "50000 100000\n"}}, 0.5},
 };

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Who is to blame. In a forked child, threads stand by, each for a slot of its own; one of them does the deed. The parent
- * reads in shared memory who was marked, and how the child ended.
+ * Who is to blame. In a forked child, threads stand by, each for a slot of its own; one of them does the deed. The
+ * parent reads in shared memory who was marked, and how the child ended.
  */
 #include "worker/fatal.h"
 

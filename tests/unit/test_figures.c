@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A run that never was: its segment is filled by hand as workers would, and what comes out is compared number by number.
- * Every result is held to the interface, as the service does with replies.
+ * A run that never was: its segment is filled by hand as workers would, and what comes out is compared number by
+ * number. Every result is held to the interface, as the service does with replies.
  */
 #include "supervisor/figures.h"
 
@@ -19,7 +19,8 @@ enum { SEQUENTIAL, PROCESS, THREAD, GIL };
 static struct segment segment;
 static struct variant variant;
 static struct idl *idl;
-static const struct result_context done = {.id = "0123456789abcdef0123456789abcdef", .state = "done", .parked_thread = true};
+static const struct result_context done = {
+        .id = "0123456789abcdef0123456789abcdef", .state = "done", .parked_thread = true};
 
 static void
 setup(void)
@@ -60,7 +61,7 @@ open_run(void)
         atomic_store(&run->start_ns, 1000 * NS_PER_S);
 }
 
-/* `n` tasks of a line, each with the result 10; the last `failed` of them fail, and of these `wrong` by their result. */
+/* `n` tasks of a line, each with the result 10; the last `failed` fail, and of these `wrong` by their result. */
 static void
 do_line(uint32_t line, uint64_t n, uint64_t failed, uint64_t wrong)
 {
@@ -162,7 +163,8 @@ expect_fields(json_t *object, const char *expected)
         ck_assert_msg(fields != NULL, "no JSON: %s", expected);
         json_object_foreach(fields, name, value)
         {
-                AUTO_FREE char *is = json_dumps(json_object_get(object, name), JSON_ENCODE_ANY | JSON_REAL_PRECISION(9));
+                AUTO_FREE char *is = json_dumps(json_object_get(object, name),
+                                                JSON_ENCODE_ANY | JSON_REAL_PRECISION(9));
                 AUTO_FREE char *should = json_dumps(value, JSON_ENCODE_ANY | JSON_REAL_PRECISION(9));
 
                 ck_assert_msg(is && strcmp(is, should) == 0, "%s is %s and not %s", name, is ? is : "missing", should);
@@ -226,7 +228,8 @@ START_TEST(failed_tasks_are_no_verified_ones)
         do_line(1, 25, 3, 1);
         do_line(2, 10, 2, 0);
         result = collect_result(&done);
-        expect_fields(result, "{'done': 60, 'failed': 5, 'wrong': 1, 'verified': 55, 'checksum': '0x0000000000000226'}");
+        expect_fields(result, "{'done': 60, 'failed': 5, 'wrong': 1, 'verified': 55, "
+                              "'checksum': '0x0000000000000226'}");
 }
 END_TEST
 
@@ -256,7 +259,8 @@ START_TEST(failures_are_told)
 
         open_run();
         for (uint32_t i = 0; i < ARRAY_SIZE(reasons); i++) {
-                segment.run->failures[i] = (struct failure){.task = 10 + i, .reason = i, .value = 20 + (int)i, .seat = i % 2};
+                segment.run->failures[i] = (struct failure){
+                        .task = 10 + i, .reason = i, .value = 20 + (int)i, .seat = i % 2};
                 atomic_store(&segment.run->failures[i].written, i != 3);
         }
         atomic_store(&segment.run->n_failures, ARRAY_SIZE(reasons));
@@ -372,8 +376,8 @@ START_TEST(every_task_was_timed)
                 histogram_add(&totals->latency, i < 990 ? 10 : 63);
         result = collect_result(&done);
         expect_fields(json_object_get(result, "latency_ns"),
-                      "{'p50': 10, 'p90': 10, 'p99': 10, 'p99_9': 63, 'max': 63, 'max_sampled': null, 'method': 'each', "
-                      "'every': 1, 'samples': 1000, 'overhead_ns': 42}");
+                      "{'p50': 10, 'p90': 10, 'p99': 10, 'p99_9': 63, 'max': 63, 'max_sampled': null, "
+                      "'method': 'each', 'every': 1, 'samples': 1000, 'overhead_ns': 42}");
 }
 END_TEST
 

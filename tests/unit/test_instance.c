@@ -436,7 +436,8 @@ START_TEST(longest_path_fits_and_a_longer_one_is_refused)
         char *end = path + strlen(folder) + 1;
         AUTO_FREE char *longest = NULL;
 
-        ck_assert_int_gt(asprintf(&longest, "%s/%0*d", folder, (int)(sizeof(address.sun_path) - 2 - strlen(folder)), 7), 0);
+        ck_assert_int_gt(asprintf(&longest, "%s/%0*d", folder,
+                                  (int)(sizeof(address.sun_path) - 2 - strlen(folder)), 7), 0);
         *end = 0;
         ck_assert_uint_eq(strlen(longest), sizeof(address.sun_path) - 1);
         initialised = true;
@@ -477,7 +478,8 @@ take_one(void)
                 return 1;
         if (instance_listen(&instance, 0600) != 0 || !instance.activated || instance.listener != FIRST_FD)
                 return 2;
-        if (getenv("LISTEN_FDS") || !(fcntl(FIRST_FD, F_GETFD) & FD_CLOEXEC) || !(fcntl(FIRST_FD, F_GETFL) & O_NONBLOCK))
+        if (getenv("LISTEN_FDS") || !(fcntl(FIRST_FD, F_GETFD) & FD_CLOEXEC) ||
+            !(fcntl(FIRST_FD, F_GETFL) & O_NONBLOCK))
                 return 3;
         instance_deinit(&instance);
         return access(path, F_OK) == 0 ? 0 : 4;

@@ -609,7 +609,8 @@ START_TEST(crowd_that_dies_counts_exactly)
 }
 END_TEST
 
-/* One line under one writer: what is read must be of one instant, though the writer overtakes the reader all the time. */
+/* One line under one writer: what is read must be of one instant, though the writer overtakes the reader all the
+ * time. */
 struct overtaking {
         struct ledger_geometry g;
         struct ledger_line line;

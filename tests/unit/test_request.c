@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Requests are written here with ' for ". Every one of them first passes the check of the interface, as in the daemon, so
- * what is refused here is refused by request.c. A variant is compared as one line of text, of which a row names a part.
+ * Requests are written here with ' for ". Every one of them first passes the check of the interface, as in the daemon,
+ * so what is refused here is refused by request.c. A variant is compared as one line of text, of which a row names a
+ * part.
  */
 #include "supervisor/request.h"
 
@@ -205,10 +206,13 @@ static const struct {
         {"{'duration_ns': 3600000000000001}", "duration_ns", "3600000000000001", RANGE_DURATION},
         {"{'spawn': 'per-task', 'workers': 0, 'duration_ns': 5000000}", "duration_ns", "5000000",
          "nothing, when all tasks are started at once: such a run ends by count"},
-        {"{'spawn': 'per-task', 'workers': 0, 'count': 101}", "count", "101", "1 to 100, when all tasks are started at once"},
-        {"{'spawn': 'per-task', 'workers': 0, 'count': 0}", "count", "0", "1 to 100, when all tasks are started at once"},
+        {"{'spawn': 'per-task', 'workers': 0, 'count': 101}", "count", "101",
+         "1 to 100, when all tasks are started at once"},
+        {"{'spawn': 'per-task', 'workers': 0, 'count': 0}", "count", "0",
+         "1 to 100, when all tasks are started at once"},
         {"{'spawn': 'per-task', 'workers': 0, 'warmup': 101}", "warmup", "101", "0 to 100"},
-        {"{'spawn': 'per-task', 'workers': 0, 'chunk': 5}", "chunk", "5", "nothing, when all tasks are started at once"},
+        {"{'spawn': 'per-task', 'workers': 0, 'chunk': 5}", "chunk", "5",
+         "nothing, when all tasks are started at once"},
         {"{'duration_ns': 5000000, 'chunk': 5}", "chunk", "5", "nothing in a run by duration, which has no chunks"},
         {"{'chunk': 0}", "chunk", "0", "1 to 1099511627775"},
         {"{'chunk': -5}", "chunk", "-5", "1 to 1099511627775"},
@@ -217,12 +221,14 @@ static const struct {
          "2 or more for 65 tasks: this would need 65 ledger lines, there are 64"},
         {"{'count': 1000000, 'chunk': 100}", "chunk", "100",
          "15625 or more for 1000000 tasks: this would need 10000 ledger lines, there are 64"},
-        {"{'count': 1000000000000000}", "count", "1000000000000000", "at most 70368744177600 with a ledger of 64 lines"},
+        {"{'count': 1000000000000000}", "count", "1000000000000000",
+         "at most 70368744177600 with a ledger of 64 lines"},
         {"{'count': 1000000000000000, 'chunk': 1}", "count", "1000000000000000",
          "at most 70368744177600 with a ledger of 64 lines"},
         {"{'warmup': -1}", "warmup", "-1", "0 to 1000000000000000"},
         {"{'warmup': 1000000000000001}", "warmup", "1000000000000001", "0 to 1000000000000000"},
-        {"{'warmup': 1000000000000000}", "warmup", "1000000000000000", "at most 70368744177600 with a ledger of 64 lines"},
+        {"{'warmup': 1000000000000000}", "warmup", "1000000000000000",
+         "at most 70368744177600 with a ledger of 64 lines"},
         {"{'timeout_ns': 0}", "timeout_ns", "0", RANGE_DURATION},
         {"{'timeout_ns': 999999}", "timeout_ns", "999999", RANGE_DURATION},
         {"{'timeout_ns': 3600000000000001}", "timeout_ns", "3600000000000001", RANGE_DURATION},

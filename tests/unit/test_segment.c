@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The segment's life: made exclusively, private, all its memory there; and what a dead daemon left is taken away whole. */
+/* The segment's life: made exclusively, private, all its memory there; and what a dead daemon left is taken away
+ * whole. */
 #include "segment/segment.h"
 
 #include "segment/process_time.h"

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The service on a real socket and a real event base. Service and clients live in one thread: a client's step is
- * followed by turns of the loop, until something is there (UNTIL, with a guard against hanging) or nothing more can come
- * (settle(): what two ends of a Unix socket in one process have to say, they have said after a few turns).
+ * followed by turns of the loop, until something is there (UNTIL, with a guard against hanging) or nothing more can
+ * come (settle(): what two ends of a Unix socket in one process have to say, they have said after a few turns).
  *
  * One long file, because all of it needs this world around, and most of it is tables and short scripts.
  */

@@ -307,7 +307,8 @@ END_TEST
 
 /* ── settling a dead worker's seat ── */
 
-/* The worker had done 100 tasks, claimed a line at 5 and was killed with it at 9, by when it had done what a row says. */
+/* The worker had done 100 tasks, claimed a line at 5 and was killed with it at 9, by when it had done what a row
+ * says. */
 static const struct {
         const char *where;
         uint32_t claim; /* line + 1 */
