@@ -8,6 +8,7 @@ worthless, and the kernel tells: workers that waited for a CPU, or a hypervisor 
 import os
 import random
 import statistics
+import subprocess
 import sys
 import time
 
@@ -39,6 +40,18 @@ def pss(pids, *kinds):
         with open("/proc/%d/smaps_rollup" % pid, encoding="ascii") as f:
             total += sum(int(line.split()[1]) * 1024 for line in f if line.startswith(wanted))
     return total
+
+
+def machine(*args):
+    """What the machine gives at this moment, see machine.c."""
+    return float(subprocess.run([os.environ["CONCD_BENCH_MACHINE"], *map(str, args)], check=True, capture_output=True,
+                                text=True).stdout)
+
+
+def bare(workers, wall_s):
+    """A result as Rounds wants it, of something that concd did not run."""
+    return {"wall_s": wall_s, "workers": workers, "cores_busy": workers, "workers_detail": [{"run_queue_wait_s": 0}],
+            "environment": {"steal_s": 0}}
 
 
 def disturbed(result):

@@ -41,7 +41,8 @@ main(int argc, char **argv)
         struct worker w;
         uint64_t count;
 
-        if (argc != 2 || quantity_parse_count(argv[1], 1, COUNT_MAX, &count) != QUANTITY_OK || make_segment(s, count) != 0)
+        if (argc != 2 || quantity_parse_count(argv[1], 1, COUNT_MAX, &count) != QUANTITY_OK ||
+            make_segment(s, count) != 0)
                 return EXIT_FAILURE;
         w = (struct worker){
                 .setup = &setup,
