@@ -43,18 +43,24 @@ static PRINTF_LIKE(1, 2) char *text(const char *fmt, ...)
         return s;
 }
 
-/* The names of a table, "a, b, c". */
+/* "a, b" and "c" make "a, b, c". Consumes `all`; NULL when out of memory. */
+static char *
+append_name(char *all, const char *name)
+{
+        char *longer = all ? text("%s%s%s", all, *all ? ", " : "", name) : NULL;
+
+        free(all);
+        return longer;
+}
+
+/* The names of a table. */
 static char *
 join_names(const char *(*name)(size_t i))
 {
         char *all = strdup("");
 
-        for (size_t i = 0; all && name(i); i++) {
-                char *longer = text("%s%s%s", all, i ? ", " : "", name(i));
-
-                free(all);
-                all = longer;
-        }
+        for (size_t i = 0; name(i); i++)
+                all = append_name(all, name(i));
         return all;
 }
 
@@ -127,18 +133,13 @@ parse_integer(json_t *p, const char *field, uint64_t min, uint64_t max, uint64_t
 static char *
 param_names(const struct concd_workload *w)
 {
-        char *all = strdup("");
+        char *all;
 
-        if (w->n_params == 0) {
-                free(all);
+        if (w->n_params == 0)
                 return text("nothing: %s has no parameters", w->name);
-        }
-        for (uint32_t i = 0; all && i < w->n_params; i++) {
-                char *longer = text("%s%s%s", all, i ? ", " : "", w->params[i].name);
-
-                free(all);
-                all = longer;
-        }
+        all = strdup("");
+        for (uint32_t i = 0; i < w->n_params; i++)
+                all = append_name(all, w->params[i].name);
         return all;
 }
 
