@@ -3,6 +3,7 @@
 #ifndef CONCD_TEST_SHM_FIXTURE_H
 #define CONCD_TEST_SHM_FIXTURE_H
 
+#include "run_suite.h"
 #include "shared/base.h"
 
 #include <check.h>
@@ -104,17 +105,13 @@ shm_sweep(void)
 static inline int
 shm_main(Suite *suite)
 {
-        SRunner *runner;
-        int failed;
+        int status;
 
         shm_sweep();
-        runner = srunner_create(suite);
-        srunner_run_all(runner, CK_ENV);
-        failed = srunner_ntests_failed(runner);
-        srunner_free(runner);
+        status = run_suite(suite);
         /* Only a test that failed leaves something. */
         shm_count(true);
-        return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+        return status;
 }
 
 #endif

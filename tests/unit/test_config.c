@@ -6,6 +6,8 @@
 #include "shared/log.h"
 #include "shared/quantity.h"
 
+#include "run_suite.h"
+
 #include <check.h>
 #include <errno.h>
 #include <inttypes.h>
@@ -890,12 +892,5 @@ main(void)
         tcase_add_test(c, full_disk_is_reported);
         suite_add_tcase(suite, c);
 
-        SRunner *runner = srunner_create(suite);
-
-        srunner_run_all(runner, CK_ENV);
-
-        int failed = srunner_ntests_failed(runner);
-
-        srunner_free(runner);
-        return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+        return run_suite(suite);
 }

@@ -2,6 +2,8 @@
 /* Every case of a cgroup is a folder made for it: files under <folder>/fs, <folder>/cgroup for /proc/self/cgroup. */
 #include "supervisor/cpus.h"
 
+#include "run_suite.h"
+
 #include <check.h>
 #include <errno.h>
 #include <ftw.h>
@@ -238,8 +240,6 @@ main(void)
 {
         Suite *suite = suite_create("cpus");
         TCase *tc = tcase_create("cpus");
-        SRunner *runner;
-        int failed;
 
         tcase_add_checked_fixture(tc, setup, teardown);
         tcase_add_loop_test(tc, quota_of_the_cgroup, 0, ARRAY_SIZE(cases));
@@ -250,9 +250,5 @@ main(void)
         tcase_add_test(tc, short_buffers_are_not_overrun);
         tcase_add_test(tc, json_has_every_cpu);
         suite_add_tcase(suite, tc);
-        runner = srunner_create(suite);
-        srunner_run_all(runner, CK_ENV);
-        failed = srunner_ntests_failed(runner);
-        srunner_free(runner);
-        return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+        return run_suite(suite);
 }

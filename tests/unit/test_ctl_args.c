@@ -6,6 +6,8 @@
 #include "ctl/help.h"
 #include "ctl/text.h"
 
+#include "run_suite.h"
+
 #include <check.h>
 #include <string.h>
 
@@ -284,8 +286,6 @@ main(void)
 {
         Suite *suite = suite_create("ctl_args");
         TCase *tc = tcase_create("args");
-        SRunner *sr;
-        int failed;
 
         tcase_add_loop_test(tc, options_become_fields, 0, ARRAY_SIZE(good));
         tcase_add_loop_test(tc, mistakes_are_named, 0, ARRAY_SIZE(bad));
@@ -296,9 +296,5 @@ main(void)
         tcase_add_test(tc, help_tells_all_that_the_tables_hold);
         tcase_add_test(tc, usage_shows_operands);
         suite_add_tcase(suite, tc);
-        sr = srunner_create(suite);
-        srunner_run_all(sr, CK_ENV);
-        failed = srunner_ntests_failed(sr);
-        srunner_free(sr);
-        return failed == 0 ? 0 : 1;
+        return run_suite(suite);
 }

@@ -4,6 +4,8 @@
 #include "ctl/result.h"
 #include "ctl/text.h"
 
+#include "run_suite.h"
+
 #include <check.h>
 #include <string.h>
 
@@ -257,8 +259,6 @@ main(void)
 {
         Suite *suite = suite_create("ctl_output");
         TCase *tc = tcase_create("output");
-        SRunner *sr;
-        int failed;
 
         tcase_add_test(tc, a_good_run);
         tcase_add_test(tc, many_workers_are_summarised);
@@ -272,9 +272,5 @@ main(void)
         tcase_add_test(tc, progress_fits_the_terminal);
         tcase_add_test(tc, progress_bar_is_proportional_and_colour_is_asked_for);
         suite_add_tcase(suite, tc);
-        sr = srunner_create(suite);
-        srunner_run_all(sr, CK_ENV);
-        failed = srunner_ntests_failed(sr);
-        srunner_free(sr);
-        return failed == 0 ? 0 : 1;
+        return run_suite(suite);
 }

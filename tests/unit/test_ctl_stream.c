@@ -4,6 +4,8 @@
 #include "ctl/place.h"
 #include "ctl/stream.h"
 
+#include "run_suite.h"
+
 #include <check.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -273,8 +275,6 @@ main(void)
 {
         Suite *suite = suite_create("ctl_stream");
         TCase *tc = tcase_create("stream"), *places = tcase_create("places");
-        SRunner *sr;
-        int failed;
 
         tcase_set_timeout(tc, 60);
         tcase_add_test(tc, one_byte_at_a_time);
@@ -289,9 +289,5 @@ main(void)
         tcase_add_test(places, the_runtime_directory_comes_first);
         tcase_add_test(places, what_cannot_be_connected_to);
         suite_add_tcase(suite, places);
-        sr = srunner_create(suite);
-        srunner_run_all(sr, CK_ENV);
-        failed = srunner_ntests_failed(sr);
-        srunner_free(sr);
-        return failed == 0 ? 0 : 1;
+        return run_suite(suite);
 }

@@ -9,6 +9,8 @@
 #include "ctl/table.h"
 #include "ctl/text.h"
 
+#include "run_suite.h"
+
 #include <check.h>
 #include <string.h>
 
@@ -249,8 +251,6 @@ main(void)
 {
         Suite *suite = suite_create("ctl_text");
         TCase *tc = tcase_create("text");
-        SRunner *sr;
-        int failed;
 
         tcase_add_test(tc, distances);
         tcase_add_test(tc, suggestions);
@@ -265,9 +265,5 @@ main(void)
         tcase_add_test(tc, slices_are_verbatim);
         tcase_add_test(tc, job_ids);
         suite_add_tcase(suite, tc);
-        sr = srunner_create(suite);
-        srunner_run_all(sr, CK_ENV);
-        failed = srunner_ntests_failed(sr);
-        srunner_free(sr);
-        return failed == 0 ? 0 : 1;
+        return run_suite(suite);
 }

@@ -5,6 +5,8 @@
 #include "protocol/idl.h"
 #include "supervisor/figures.h"
 
+#include "run_suite.h"
+
 #include <check.h>
 #include <string.h>
 #include <sys/utsname.h>
@@ -105,17 +107,11 @@ main(void)
 {
         Suite *suite = suite_create("environment");
         TCase *tc = tcase_create("environment");
-        SRunner *runner;
-        int failed;
 
         tcase_add_checked_fixture(tc, setup, NULL);
         tcase_add_test(tc, machine_is_described);
         tcase_add_loop_test(tc, circumstances_are_told, 0, 2);
         tcase_add_test(tc, steal_is_the_kernels);
         suite_add_tcase(suite, tc);
-        runner = srunner_create(suite);
-        srunner_run_all(runner, CK_ENV);
-        failed = srunner_ntests_failed(runner);
-        srunner_free(runner);
-        return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+        return run_suite(suite);
 }

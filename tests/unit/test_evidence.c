@@ -163,5 +163,5 @@ main(void)
         tcase_add_test(tc, rusage_is_taken_over);
         tcase_add_test(tc, differences_never_go_below_nothing);
         suite_add_tcase(suite, tc);
-        return fixture_main(suite);
+        return run_suite(suite);
 }

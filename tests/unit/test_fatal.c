@@ -255,5 +255,5 @@ main(void)
         tcase_add_test(tc, task_is_told_only_where_it_is_known);
         tcase_add_test(tc, own_signals_are_told_from_others);
         suite_add_tcase(suite, tc);
-        return fixture_main(suite);
+        return run_suite(suite);
 }

@@ -10,6 +10,8 @@
 #include "worker/mode.h"
 #include "workloads/workloads.h"
 
+#include "run_suite.h"
+
 #include <check.h>
 #include <string.h>
 
@@ -423,8 +425,6 @@ main(void)
 {
         Suite *suite = suite_create("figures");
         TCase *tc = tcase_create("figures");
-        SRunner *runner;
-        int failed;
 
         tcase_add_checked_fixture(tc, setup, teardown);
         tcase_add_test(tc, whole_run);
@@ -441,9 +441,5 @@ main(void)
         tcase_add_test(tc, greatest_sample_is_not_called_the_greatest);
         tcase_add_test(tc, glance_adds_up_what_is_done);
         suite_add_tcase(suite, tc);
-        runner = srunner_create(suite);
-        srunner_run_all(runner, CK_ENV);
-        failed = srunner_ntests_failed(runner);
-        srunner_free(runner);
-        return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+        return run_suite(suite);
 }

@@ -5,6 +5,8 @@
 #include "shared/base.h"
 #include "shared/clock.h"
 
+#include "run_suite.h"
+
 #include <check.h>
 #include <errno.h>
 #include <stdbool.h>
@@ -433,11 +435,5 @@ gil_suite(void)
 int
 main(void)
 {
-        SRunner *sr = srunner_create(gil_suite());
-        int failed;
-
-        srunner_run_all(sr, CK_ENV);
-        failed = srunner_ntests_failed(sr);
-        srunner_free(sr);
-        return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+        return run_suite(gil_suite());
 }

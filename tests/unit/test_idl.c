@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "protocol/idl.h"
 
+#include "run_suite.h"
+
 #include <check.h>
 #include <errno.h>
 #include <string.h>
@@ -291,8 +293,6 @@ main(void)
 {
         Suite *suite = suite_create("idl");
         TCase *parsing = tcase_create("parsing"), *checking = tcase_create("checking");
-        SRunner *runner;
-        int failed;
 
         tcase_add_test(parsing, embedded_interfaces_parse);
         tcase_add_loop_test(parsing, broken_text_is_refused_with_its_line, 0, ARRAY_SIZE(broken));
@@ -306,9 +306,5 @@ main(void)
         tcase_add_test(checking, members_of_another_kind_are_not_found);
         suite_add_tcase(suite, parsing);
         suite_add_tcase(suite, checking);
-        runner = srunner_create(suite);
-        srunner_run_all(runner, CK_ENV);
-        failed = srunner_ntests_failed(runner);
-        srunner_free(runner);
-        return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+        return run_suite(suite);
 }

@@ -11,6 +11,8 @@
 #include "shared/clock.h"
 #include "shared/log.h"
 
+#include "run_suite.h"
+
 #include <check.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -524,8 +526,6 @@ main(void)
 {
         Suite *suite = suite_create("instance");
         TCase *tc = tcase_create("instance");
-        SRunner *runner;
-        int failed;
 
         tcase_set_timeout(tc, 60);
         tcase_add_checked_fixture(tc, setup, teardown);
@@ -549,9 +549,5 @@ main(void)
 #endif
         tcase_add_test(tc, private_names_follow_the_path);
         suite_add_tcase(suite, tc);
-        runner = srunner_create(suite);
-        srunner_run_all(runner, CK_ENV);
-        failed = srunner_ntests_failed(runner);
-        srunner_free(runner);
-        return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+        return run_suite(suite);
 }

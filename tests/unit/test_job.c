@@ -7,6 +7,8 @@
 #include "supervisor/job.h"
 #include "supervisor/request.h"
 
+#include "run_suite.h"
+
 #include <check.h>
 #include <string.h>
 
@@ -407,8 +409,6 @@ main(void)
 {
         Suite *suite = suite_create("job");
         TCase *tc = tcase_create("job");
-        SRunner *runner;
-        int failed;
 
         tcase_set_timeout(tc, 30);
         tcase_add_checked_fixture(tc, setup, teardown);
@@ -427,9 +427,5 @@ main(void)
         tcase_add_test(tc, jobs_with_watchers_are_kept);
         tcase_add_test(tc, youngest_result_that_nobody_fetched);
         suite_add_tcase(suite, tc);
-        runner = srunner_create(suite);
-        srunner_run_all(runner, CK_ENV);
-        failed = srunner_ntests_failed(runner);
-        srunner_free(runner);
-        return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+        return run_suite(suite);
 }

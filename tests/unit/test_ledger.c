@@ -789,5 +789,5 @@ main(void)
         suite_add_tcase(suite, geometry);
         suite_add_tcase(suite, line);
         suite_add_tcase(suite, crowd);
-        return fixture_main(suite);
+        return run_suite(suite);
 }

@@ -3,6 +3,8 @@
 #include "shared/base.h"
 #include "shared/log.h"
 
+#include "run_suite.h"
+
 #include <check.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -333,12 +335,5 @@ main(void)
         tcase_add_test(c, lines_of_many_writers_do_not_mix);
         suite_add_tcase(suite, c);
 
-        SRunner *runner = srunner_create(suite);
-
-        srunner_run_all(runner, CK_ENV);
-
-        int failed = srunner_ntests_failed(runner);
-
-        srunner_free(runner);
-        return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+        return run_suite(suite);
 }

@@ -65,5 +65,5 @@ main(void)
         tcase_add_test(tc, other_names_are_none);
         tcase_add_test(tc, models_are_what_they_are_called);
         suite_add_tcase(suite, tc);
-        return fixture_main(suite);
+        return run_suite(suite);
 }

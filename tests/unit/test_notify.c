@@ -5,6 +5,8 @@
 #include "build-config.h"
 #include "shared/clock.h"
 
+#include "run_suite.h"
+
 #include <check.h>
 #include <errno.h>
 #include <string.h>
@@ -129,8 +131,6 @@ main(void)
 {
         Suite *suite = suite_create("notify");
         TCase *tc = tcase_create("notify");
-        SRunner *runner;
-        int failed;
 
         tcase_add_checked_fixture(tc, setup, teardown);
         tcase_add_test(tc, states_are_told);
@@ -139,9 +139,5 @@ main(void)
         tcase_add_test(tc, without_a_manager_nothing_happens);
         tcase_add_test(tc, watchdog_is_fed_twice_as_often_as_it_bites);
         suite_add_tcase(suite, tc);
-        runner = srunner_create(suite);
-        srunner_run_all(runner, CK_ENV);
-        failed = srunner_ntests_failed(runner);
-        srunner_free(runner);
-        return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+        return run_suite(suite);
 }

@@ -4,6 +4,8 @@
 #include "segment/ledger.h"
 #include "worker/mode.h"
 
+#include "run_suite.h"
+
 #include <check.h>
 #include <string.h>
 
@@ -191,8 +193,6 @@ main(void)
 {
         Suite *suite = suite_create("plan");
         TCase *tc = tcase_create("plan");
-        SRunner *runner;
-        int failed;
 
         tcase_set_timeout(tc, 30);
         tcase_add_test(tc, single_plan_is_one_step);
@@ -205,9 +205,5 @@ main(void)
         tcase_add_test(tc, geometry_of_any_count_is_found_at_once);
         tcase_add_loop_test(tc, variants_are_said_in_words, 0, ARRAY_SIZE(summaries));
         suite_add_tcase(suite, tc);
-        runner = srunner_create(suite);
-        srunner_run_all(runner, CK_ENV);
-        failed = srunner_ntests_failed(runner);
-        srunner_free(runner);
-        return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+        return run_suite(suite);
 }

@@ -4,6 +4,8 @@
 
 #include "shared/base.h"
 
+#include "run_suite.h"
+
 #include <check.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -110,8 +112,6 @@ main(void)
 {
         Suite *suite = suite_create("process_time");
         TCase *tc = tcase_create("process_time");
-        SRunner *runner;
-        int failed;
 
         tcase_add_test(tc, own_start_was_just_now);
         tcase_add_test(tc, later_process_has_a_later_start);
@@ -120,9 +120,5 @@ main(void)
         tcase_add_test(tc, dead_process_that_is_not_reaped_has_none);
         tcase_add_test(tc, no_descriptor_is_left_open);
         suite_add_tcase(suite, tc);
-        runner = srunner_create(suite);
-        srunner_run_all(runner, CK_ENV);
-        failed = srunner_ntests_failed(runner);
-        srunner_free(runner);
-        return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+        return run_suite(suite);
 }

@@ -2,6 +2,8 @@
 #include "shared/base.h"
 #include "shared/quantity.h"
 
+#include "run_suite.h"
+
 #include <check.h>
 #include <inttypes.h>
 #include <locale.h>
@@ -477,12 +479,5 @@ main(void)
         tcase_add_test(c, locale_does_not_matter);
         suite_add_tcase(suite, c);
 
-        SRunner *runner = srunner_create(suite);
-
-        srunner_run_all(runner, CK_ENV);
-
-        int failed = srunner_ntests_failed(runner);
-
-        srunner_free(runner);
-        return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+        return run_suite(suite);
 }

@@ -12,6 +12,8 @@
 #include "worker/mode.h"
 #include "workloads/workloads.h"
 
+#include "run_suite.h"
+
 #include <check.h>
 #include <errno.h>
 #include <string.h>
@@ -377,8 +379,6 @@ main(void)
 {
         Suite *suite = suite_create("request");
         TCase *tc = tcase_create("request");
-        SRunner *runner;
-        int failed;
 
         tcase_add_checked_fixture(tc, setup, teardown);
         tcase_add_loop_test(tc, good_values_are_taken, 0, ARRAY_SIZE(good));
@@ -393,9 +393,5 @@ main(void)
         tcase_add_test(tc, count_by_default_fits_at_once);
         tcase_add_loop_test(tc, ids_are_hexadecimal, 0, ARRAY_SIZE(ids));
         suite_add_tcase(suite, tc);
-        runner = srunner_create(suite);
-        srunner_run_all(runner, CK_ENV);
-        failed = srunner_ntests_failed(runner);
-        srunner_free(runner);
-        return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+        return run_suite(suite);
 }

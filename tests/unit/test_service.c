@@ -10,6 +10,8 @@
 
 #include "shared/log.h"
 
+#include "run_suite.h"
+
 #include <check.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -1034,17 +1036,11 @@ main(void)
 {
         Suite *suite = suite_create("service");
         TCase *cases[] = {calls_case(), bad_clients_case(), connections_case()};
-        SRunner *runner;
-        int failed;
 
         for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
                 tcase_set_timeout(cases[i], 100);
                 tcase_add_checked_fixture(cases[i], setup, teardown);
                 suite_add_tcase(suite, cases[i]);
         }
-        runner = srunner_create(suite);
-        srunner_run_all(runner, CK_ENV);
-        failed = srunner_ntests_failed(runner);
-        srunner_free(runner);
-        return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+        return run_suite(suite);
 }

@@ -357,5 +357,5 @@ main(void)
         tcase_add_test(all, poisonous_task_is_not_begun);
         suite_add_tcase(suite, tc);
         suite_add_tcase(suite, all);
-        return fixture_main(suite);
+        return run_suite(suite);
 }

@@ -636,5 +636,5 @@ main(void)
                 tcase_add_checked_fixture(cases[i], setup, teardown);
                 suite_add_tcase(suite, cases[i]);
         }
-        return fixture_main(suite);
+        return run_suite(suite);
 }

@@ -152,5 +152,5 @@ main(void)
         tcase_add_test(tc, dirty_totals_are_not_built_upon);
         tcase_add_test(tc, complete_takes_in_all_seats_of_the_run);
         suite_add_tcase(suite, tc);
-        return fixture_main(suite);
+        return run_suite(suite);
 }

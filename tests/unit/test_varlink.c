@@ -2,6 +2,8 @@
 #include "shared/base.h"
 #include "shared/varlink.h"
 
+#include "run_suite.h"
+
 #include <check.h>
 #include <string.h>
 
@@ -597,12 +599,5 @@ main(void)
         tcase_add_test(c, lack_of_memory_in_encoding_is_null);
         suite_add_tcase(suite, c);
 
-        SRunner *runner = srunner_create(suite);
-
-        srunner_run_all(runner, CK_ENV);
-
-        int failed = srunner_ntests_failed(runner);
-
-        srunner_free(runner);
-        return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+        return run_suite(suite);
 }

@@ -5,6 +5,8 @@
 #include "shared/clock.h"
 #include "workloads/builtin.h"
 
+#include "run_suite.h"
+
 #include <check.h>
 #include <errno.h>
 #include <gmp.h>
@@ -748,11 +750,5 @@ workloads_suite(void)
 int
 main(void)
 {
-        SRunner *sr = srunner_create(workloads_suite());
-        int failed;
-
-        srunner_run_all(sr, CK_ENV);
-        failed = srunner_ntests_failed(sr);
-        srunner_free(sr);
-        return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+        return run_suite(workloads_suite());
 }

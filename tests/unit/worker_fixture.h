@@ -10,6 +10,8 @@
 #include "shared/clock.h"
 #include "worker/worker.h"
 
+#include "run_suite.h"
+
 #include <check.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -90,18 +92,6 @@ fixture_random(uint64_t *state)
 {
         *state = *state * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
         return *state >> 33;
-}
-
-static inline int
-fixture_main(Suite *suite)
-{
-        SRunner *runner = srunner_create(suite);
-        int failed;
-
-        srunner_run_all(runner, CK_ENV);
-        failed = srunner_ntests_failed(runner);
-        srunner_free(runner);
-        return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
 #endif
