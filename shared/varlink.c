@@ -129,6 +129,15 @@ parameters_own(json_t *parameters)
         return parameters ? json_incref(parameters) : json_object();
 }
 
+/* Reads a message and takes its members; they point into *ret, which the caller owns, also after a failure. */
+static int
+message_decode(const char *msg, size_t len, const struct member *members, size_t n, json_t **ret, const char **why)
+{
+        int r = object_decode(msg, len, ret, why);
+
+        return r == VARLINK_OK ? members_take(*ret, members, n, why) : r;
+}
+
 int
 varlink_call_decode(const char *msg, size_t len, struct varlink_call *ret, const char **why)
 {
@@ -145,10 +154,8 @@ varlink_call_decode(const char *msg, size_t len, struct varlink_call *ret, const
         if (len >= VARLINK_MESSAGE_MAX)
                 return malformed(why, "longer than a message may be");
 
-        int r = object_decode(msg, len, &message, why);
+        int r = message_decode(msg, len, members, ARRAY_SIZE(members), &message, why);
 
-        if (r == VARLINK_OK)
-                r = members_take(message, members, ARRAY_SIZE(members), why);
         if (r != VARLINK_OK)
                 return r;
         if (!method || !*method)
@@ -185,10 +192,8 @@ varlink_reply_decode(const char *msg, size_t len, struct varlink_reply *ret, con
                 {"error", MEMBER_TEXT, &error},
                 {"continues", MEMBER_FLAG, &reply.continues},
         };
-        int r = object_decode(msg, len, &message, why);
+        int r = message_decode(msg, len, members, ARRAY_SIZE(members), &message, why);
 
-        if (r == VARLINK_OK)
-                r = members_take(message, members, ARRAY_SIZE(members), why);
         if (r != VARLINK_OK)
                 return r;
         if (error && !varlink_method_is_valid(error))
