@@ -7,6 +7,8 @@
 #ifndef CONCD_SEMAPHORES_H
 #define CONCD_SEMAPHORES_H
 
+#include "segment/layout.h"
+
 #include <semaphore.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -24,6 +26,13 @@ struct semaphores {
         uint64_t generation;
         sem_t *sem[SEMAPHORES]; /* NULL when not open */
 };
+
+/* The gate on which idle workers of a kind sleep. */
+static inline sem_t *
+semaphores_gate(const struct semaphores *s, enum worker_kind kind)
+{
+        return s->sem[kind == WORKER_PROCESS ? SEMAPHORE_PROCESS : SEMAPHORE_THREAD];
+}
 
 const char *semaphore_purpose_name(enum semaphore_purpose purpose);
 void semaphore_name(char buf[SEMAPHORE_NAME_MAX], uid_t uid, const char *instance, uint64_t generation,

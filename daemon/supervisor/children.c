@@ -63,6 +63,7 @@ slot_clear(struct slot *slot, enum worker_kind kind, enum slot_state state)
         atomic_store(&slot->permit_state, PERMIT_IDLE);
         atomic_store(&slot->tasks, 0);
         memset(&slot->base, 0, sizeof(slot->base));
+        memset(&slot->base_process, 0, sizeof(slot->base_process));
         atomic_store(&slot->state, state);
 }
 
@@ -278,7 +279,7 @@ void
 children_call(struct children *c, enum worker_kind kind, uint32_t n)
 {
         struct supervisor *s = c->child[0].supervisor;
-        sem_t *gate = s->semaphores.sem[kind == WORKER_PROCESS ? SEMAPHORE_PROCESS : SEMAPHORE_THREAD];
+        sem_t *gate = semaphores_gate(&s->semaphores, kind);
 
         for (uint32_t i = 0; i < n; i++)
                 sem_post(gate);

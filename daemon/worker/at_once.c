@@ -27,7 +27,7 @@ struct batch_task {
 
 struct batch {
         struct worker *worker;
-        uint64_t base, first, size; /* tasks first .. size - 1 of the line */
+        uint64_t base, size; /* of the line */
         struct batch_task *tasks;
         struct task_mailbox *mailboxes;
         size_t mailbox_bytes;
@@ -207,7 +207,7 @@ bool
 at_once_execute(struct worker *w, uint64_t base, uint64_t size)
 {
         uint64_t i = ledger_progress(atomic_load_explicit(&w->line->word, memory_order_relaxed));
-        struct batch b = {.worker = w, .base = base, .first = i, .size = size, .started = i};
+        struct batch b = {.worker = w, .base = base, .size = size, .started = i};
         bool goes_on = true;
 
         if (batch_init(&b) < 0) {

@@ -177,7 +177,7 @@ sleep_at_gate(struct worker *w, uint64_t seen, uint64_t awake_since)
                 if (atomic_load_explicit(&run->current, memory_order_relaxed) != seen)
                         return;
         }
-        sem_wait(w->semaphores.sem[w->kind == WORKER_PROCESS ? SEMAPHORE_PROCESS : SEMAPHORE_THREAD]);
+        sem_wait(semaphores_gate(&w->semaphores, w->kind));
 }
 
 /* ── one run ── */
