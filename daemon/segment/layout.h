@@ -209,7 +209,7 @@ struct poison {
 struct run {
         _Atomic uint64_t current;
         alignas(CACHE_LINE) uint32_t attention;  /* __atomic; shared with guards/gil.c and the workload ABI */
-        alignas(CACHE_LINE) _Atomic uint32_t go; /* start barrier: 0 closed, 1 being opened, 2 open; futex */
+        alignas(CACHE_LINE) _Atomic uint32_t go; /* start barrier: 0 closed, 1 open; futex */
         _Atomic uint64_t start_ns;               /* CLOCK_MONOTONIC of its opening */
         _Atomic int32_t prepare_error;           /* negative errno of a prepare() that failed */
         _Atomic uint32_t task_deaths;            /* children of per-task spawn that were killed from outside */

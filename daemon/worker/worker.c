@@ -9,8 +9,8 @@
  * sleep. The supervisor posts again while seats are empty, so a hint that a killed worker took with it costs
  * time, never the run.
  *
- * Barrier: a worker that is prepared marks its seat READY; whoever then sees all seats READY opens it with one
- * CAS and stamps the start. Sleepers look again every 100 ms, so that the death of the last arriver between its
+ * Barrier: a worker that is prepared marks its seat READY; whoever then sees all seats READY stamps the start by a
+ * CAS and opens it. Sleepers look again every 100 ms, so that the death of the last arriver between its
  * mark and its look does not leave everybody waiting.
  */
 #include "worker/worker.h"
@@ -34,7 +34,7 @@
 #define BARRIER_RECHECK_NS (100 * NS_PER_MS)
 #define GATE_SPIN_NS       (50 * NS_PER_US)
 
-enum barrier { BARRIER_CLOSED, BARRIER_OPENING, BARRIER_OPEN };
+enum barrier { BARRIER_CLOSED, BARRIER_OPEN };
 
 struct worker *
 worker_of(struct concd_ctx *ctx)
@@ -192,16 +192,17 @@ all_ready(const struct worker *w)
         return true;
 }
 
+/* Whoever sees all seats ready does all of it, so nobody waits for one who was killed half way; the first stamp
+ * counts. */
 static void
 open_barrier(const struct worker_setup *setup)
 {
         struct run *run = setup->segment.run;
-        uint32_t closed = BARRIER_CLOSED;
+        uint64_t unset = 0;
 
-        if (!atomic_compare_exchange_strong(&run->go, &closed, BARRIER_OPENING))
+        atomic_compare_exchange_strong(&run->start_ns, &unset, clock_now_ns());
+        if (atomic_exchange(&run->go, BARRIER_OPEN) == BARRIER_OPEN)
                 return;
-        atomic_store(&run->start_ns, clock_now_ns());
-        atomic_store(&run->go, BARRIER_OPEN);
         worker_ring(setup);
         syscall(SYS_futex, &run->go, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
 }

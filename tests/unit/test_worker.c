@@ -304,6 +304,22 @@ START_TEST(barrier_waits_for_all)
 }
 END_TEST
 
+/* Who opened the barrier was killed between the stamp and the opening: the others go on, and the stamp stays. */
+START_TEST(barrier_that_is_half_open_is_opened)
+{
+        pthread_t threads[2];
+
+        prepare_run("thread", 2);
+        atomic_store(&s->run->start_ns, 4711);
+        start_workers(threads, WORKER_THREAD, 2);
+        open_run();
+        UNTIL(seats_in(SEAT_DONE) == 2);
+        ck_assert_uint_eq(s->run->start_ns, 4711);
+        check_finished(2);
+        retire_workers(threads, WORKER_THREAD, 2);
+}
+END_TEST
+
 /* The supervisor replaced the semaphores: a worker that wakes goes over to the new ones. */
 START_TEST(worker_follows_the_generation)
 {
@@ -342,6 +358,7 @@ main(void)
         tcase_add_test(runs, other_kind_is_not_called);
         tcase_add_test(runs, nobody_sits_down_in_another_run);
         tcase_add_loop_test(runs, barrier_waits_for_all, 0, 2);
+        tcase_add_test(runs, barrier_that_is_half_open_is_opened);
         tcase_add_test(runs, worker_follows_the_generation);
         suite_add_tcase(suite, words);
         suite_add_tcase(suite, runs);
