@@ -21,6 +21,7 @@
 #define CONCD_LAYOUT_H
 
 #include "concd/workload.h"
+#include "segment/journal.h"
 #include "segment/permits.h"
 #include "shared/histogram.h"
 
@@ -33,7 +34,7 @@
 #define CACHE_LINE 64
 
 #define SEGMENT_MAGIC          UINT64_C(0x0064636e6f63600a)
-#define SEGMENT_LAYOUT_VERSION 1
+#define SEGMENT_LAYOUT_VERSION 2
 
 struct segment_header {
         uint64_t magic;
@@ -43,14 +44,16 @@ struct segment_header {
         uint64_t size;        /* bytes of the whole segment */
         char boot_id[40];     /* /proc/sys/kernel/random/boot_id */
         char instance[36];
-        int32_t supervisor; /* pid, and when it started: is this segment still in use? */
-        uint64_t supervisor_start;
         uint32_t max_workers;
         uint32_t n_slots; /* 1 thread host + max_workers processes + max_workers threads */
         uint32_t ledger_chunks;
-        _Atomic uint64_t generation; /* of the semaphores; release, pairs with acquire in worker.c */
         uint64_t off_run, off_record, off_slots, off_seats, off_ledger;
-        _Atomic uint32_t ready; /* written last */
+        uint64_t checksum; /* of all before it, which never changes */
+        /* The supervisor's pid and when it started: is this segment still in use? */
+        _Atomic int32_t supervisor;
+        _Atomic uint64_t supervisor_start;
+        _Atomic uint64_t generation; /* of the semaphores; release, pairs with acquire in worker.c */
+        _Atomic uint32_t ready;      /* written last */
 };
 
 enum worker_kind {
@@ -215,6 +218,7 @@ struct run {
         _Atomic uint32_t task_deaths;            /* children of per-task spawn that were killed from outside */
         _Atomic uint64_t kills;                  /* workers that were killed from outside */
         _Atomic uint64_t reexecuted;
+        uint32_t resumed; /* how often a later supervisor went on with it */
         _Atomic uint32_t n_failures;
         struct failure failures[FAILURES_MAX];
         uint32_t n_poison; /* supervisor, while the thread host is down */
@@ -225,17 +229,28 @@ struct run {
         struct totals totals;
 };
 
-/* What a later supervisor needs to know of the running job, and the last result. */
-#define RECORD_REQUEST_MAX (64 * 1024)
-#define RECORD_RESULT_MAX  (256 * 1024)
+/*
+ * What a later supervisor needs to know of the jobs. The running one has a place of its own, so that nothing can
+ * push it out; the journal has one text for each job that was queued and one more for each that ended. Texts are JSON
+ * (job_describe() in job.c).
+ */
+#define RECORD_JOB_MAX (256 * 1024)
+struct record_running {
+        _Atomic uint32_t
+                present;     /* a job is running: written after all else, cleared after its end is in the journal */
+        _Atomic uint64_t at; /* number of its present run << 24 | step of its plan that this run is; see record.h */
+        uint32_t resumed;    /* by how many supervisors it was taken over */
+        uint32_t stop_state; /* enum job_state: how it is being ended early; 0 it is not */
+        char stop_reason[160];
+        uint64_t started_ns; /* CLOCK_MONOTONIC */
+        uint64_t length;     /* of the text */
+        uint64_t checksum;   /* of the text */
+        char text[RECORD_JOB_MAX];
+};
+
 struct record {
-        char id[40];
-        uint32_t uid;
-        _Atomic uint32_t running; /* a job is; written after the request */
-        uint32_t request_bytes;
-        uint32_t result_bytes;
-        char request[RECORD_REQUEST_MAX]; /* the parameters of the call, as JSON */
-        char result[RECORD_RESULT_MAX];   /* of the last job that ended, as JSON; empty when it did not fit */
+        struct record_running running;
+        struct journal journal;
 };
 
 /*

@@ -2,12 +2,12 @@
 #include "segment/segment.h"
 
 #include "segment/process_time.h"
-#include "segment/semaphores.h"
 #include "shared/log.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
+#include <stdarg.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -39,7 +39,7 @@ plan_layout(uint32_t max_workers, uint32_t ledger_chunks)
         return p;
 }
 
-/* FNV-1a (Fowler, Noll, Vo) over everything that two builds must agree on to read one segment. */
+/* Everything that two builds must agree on to read one segment. */
 static uint64_t
 layout_hash(const struct plan *p)
 {
@@ -65,12 +65,14 @@ layout_hash(const struct plan *p)
                 p->ledger,
                 p->size,
         };
-        const unsigned char *bytes = (const unsigned char *)facts;
-        uint64_t hash = UINT64_C(0xcbf29ce484222325);
 
-        for (size_t i = 0; i < sizeof(facts); i++)
-                hash = (hash ^ bytes[i]) * UINT64_C(0x100000001b3);
-        return hash;
+        return checksum_add(CHECKSUM_INIT, facts, sizeof(facts));
+}
+
+static uint64_t
+header_checksum(const struct segment_header *h)
+{
+        return checksum_add(CHECKSUM_INIT, h, offsetof(struct segment_header, checksum));
 }
 
 static void
@@ -100,6 +102,14 @@ point_into(struct segment *s, void *base)
         s->slots = (void *)(b + s->header->off_slots);
         s->seats = (void *)(b + s->header->off_seats);
         s->ledger = (void *)(b + s->header->off_ledger);
+}
+
+/* It is ours from now on. */
+static void
+claim(struct segment_header *h)
+{
+        atomic_store(&h->supervisor, getpid());
+        atomic_store(&h->supervisor_start, process_start_time(getpid()));
 }
 
 /* Opens the name exclusively and reserves its memory. Returns the descriptor or -errno. */
@@ -151,8 +161,6 @@ segment_create(struct segment *s, uid_t uid, const char *instance, uint32_t max_
         h->uid = uid;
         h->size = p.size;
         read_boot_id(h->boot_id, sizeof(h->boot_id));
-        h->supervisor = getpid();
-        h->supervisor_start = process_start_time(getpid());
         snprintf(h->instance, sizeof(h->instance), "%s", instance);
         h->max_workers = max_workers;
         h->n_slots = 1 + 2 * max_workers;
@@ -162,6 +170,8 @@ segment_create(struct segment *s, uid_t uid, const char *instance, uint32_t max_
         h->off_slots = p.slots;
         h->off_seats = p.seats;
         h->off_ledger = p.ledger;
+        h->checksum = header_checksum(h);
+        claim(h);
         point_into(s, h);
         permits_init(&s->run->guard, 1);
         atomic_store_explicit(&h->ready, 1, memory_order_release);
@@ -183,53 +193,163 @@ segment_unlink(const struct segment *s)
                 log_warning("cannot remove shared memory %s: %s", s->name, strerror(errno));
 }
 
-/* Do the parts lie where a segment of this size has them? Everything is found by these figures, so none is believed. */
-static bool
-fits_plan(const struct segment_header *h, const struct plan *p)
+/* ── what a dead daemon left ── */
+
+static bool PRINTF_LIKE(2, 3) unfit(char reason[SEGMENT_REASON_MAX], const char *fmt, ...)
 {
-        return h->size == p->size && h->layout_hash == layout_hash(p) && h->n_slots == 1 + 2 * h->max_workers &&
-               h->off_run == p->run && h->off_record == p->record && h->off_slots == p->slots &&
-               h->off_seats == p->seats && h->off_ledger == p->ledger;
+        va_list args;
+
+        va_start(args, fmt);
+        vsnprintf(reason, SEGMENT_REASON_MAX, fmt, args);
+        va_end(args);
+        return false;
 }
 
-/* Maps a segment that somebody left, for reading, if it is one of ours of this layout and boot. */
-static const struct segment_header *
-map_stale(const char *name)
+bool
+segment_check(const struct segment_header *h, uint64_t size, uid_t uid, const char *instance,
+              char reason[SEGMENT_REASON_MAX])
 {
-        AUTO_CLOSE int fd = shm_open(name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW, 0);
-        const struct segment_header *h;
         char boot_id[sizeof(h->boot_id)];
         struct plan p;
+
+        if (size < sizeof(*h))
+                return unfit(reason, "it has %" PRIu64 " bytes, fewer than its header", size);
+        if (h->magic != SEGMENT_MAGIC)
+                return unfit(reason, "it is no segment of concd");
+        if (h->layout_version != SEGMENT_LAYOUT_VERSION)
+                return unfit(reason, "its layout is version %u and not %u", h->layout_version, SEGMENT_LAYOUT_VERSION);
+        if (atomic_load_explicit(&h->ready, memory_order_acquire) != 1)
+                return unfit(reason, "it was never completed");
+        if (h->checksum != header_checksum(h))
+                return unfit(reason, "its header is damaged");
+        /* Everything is found by these figures, so not even a right checksum is believed. */
+        p = plan_layout(h->max_workers, h->ledger_chunks);
+        if (h->layout_hash != layout_hash(&p) || h->n_slots != 1 + 2 * h->max_workers || h->off_run != p.run ||
+            h->off_record != p.record || h->off_slots != p.slots || h->off_seats != p.seats ||
+            h->off_ledger != p.ledger || h->size != p.size)
+                return unfit(reason, "another build of concd laid it out");
+        if (size != p.size)
+                return unfit(reason, "it has %" PRIu64 " bytes and not %" PRIu64, size, p.size);
+        read_boot_id(boot_id, sizeof(boot_id));
+        if (strncmp(h->boot_id, boot_id, sizeof(boot_id)) != 0)
+                return unfit(reason, "it is from before the machine was started");
+        if (h->uid != uid || strncmp(h->instance, instance, sizeof(h->instance)) != 0)
+                return unfit(reason, "it is of another instance, %.*s of user %u", (int)sizeof(h->instance),
+                             h->instance, h->uid);
+        return true;
+}
+
+static bool
+check_file(const struct stat *st, uid_t uid, char reason[SEGMENT_REASON_MAX])
+{
+        if (!S_ISREG(st->st_mode))
+                return unfit(reason, "it is not a regular file");
+        if (st->st_uid != uid)
+                return unfit(reason, "it belongs to user %u and not to %u", (unsigned)st->st_uid, (unsigned)uid);
+        if ((st->st_mode & 07777) != 0600)
+                return unfit(reason, "its mode is %04o and not 0600", st->st_mode & 07777);
+        return true;
+}
+
+/* Maps what somebody left, if it is a segment of ours. 0, SEGMENT_E_UNFIT or -errno. */
+static int
+map_stale(const char *name, uid_t uid, const char *instance, struct segment_header **ret,
+          char reason[SEGMENT_REASON_MAX])
+{
+        AUTO_CLOSE int fd = shm_open(name, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0);
+        struct segment_header *h;
         struct stat st;
 
-        if (fd < 0 || fstat(fd, &st) < 0 || st.st_uid != geteuid() || (uint64_t)st.st_size < sizeof(*h))
-                return NULL;
-        h = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_SHARED, fd, 0);
+        if (fd < 0 && errno == ENOENT)
+                return -ENOENT;
+        if (fd < 0 || fstat(fd, &st) < 0) {
+                unfit(reason, "it cannot be opened: %s", strerror(errno));
+                return SEGMENT_E_UNFIT;
+        }
+        if (!check_file(&st, uid, reason))
+                return SEGMENT_E_UNFIT;
+        if ((uint64_t)st.st_size < sizeof(*h)) {
+                unfit(reason, "it has %lld bytes, fewer than its header", (long long)st.st_size);
+                return SEGMENT_E_UNFIT;
+        }
+        h = mmap(NULL, (size_t)st.st_size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
         if (h == MAP_FAILED)
-                return NULL;
-        read_boot_id(boot_id, sizeof(boot_id));
-        p = plan_layout(h->max_workers, h->ledger_chunks);
-        if (h->magic == SEGMENT_MAGIC && h->layout_version == SEGMENT_LAYOUT_VERSION && fits_plan(h, &p) &&
-            (uint64_t)st.st_size == p.size && strncmp(h->boot_id, boot_id, sizeof(boot_id)) == 0 &&
-            atomic_load_explicit(&h->ready, memory_order_acquire) == 1)
-                return h;
-        munmap((void *)h, (size_t)st.st_size);
-        return NULL;
+                return -errno;
+        if (!segment_check(h, (uint64_t)st.st_size, uid, instance, reason) ||
+            (posix_fallocate(fd, 0, st.st_size) != 0 && !unfit(reason, "not all of its memory can be reserved"))) {
+                munmap(h, (size_t)st.st_size);
+                return SEGMENT_E_UNFIT;
+        }
+        *ret = h;
+        return 0;
+}
+
+static bool
+in_use(const struct segment_header *h)
+{
+        pid_t pid = atomic_load(&h->supervisor);
+        uint64_t start = atomic_load(&h->supervisor_start);
+
+        return pid > 0 && pid != getpid() && start != 0 && process_start_time(pid) == start;
+}
+
+int
+segment_adopt(struct segment *s, uid_t uid, const char *instance, uint32_t max_workers, uint32_t ledger_chunks,
+              char reason[SEGMENT_REASON_MAX])
+{
+        struct segment_header *h;
+        int r;
+
+        segment_name(s->name, uid, instance);
+        r = map_stale(s->name, uid, instance, &h, reason);
+        if (r < 0 && r != -ENOENT)
+                log_error("cannot map shared memory %s: %s", s->name, strerror(-r));
+        if (r != 0)
+                return r;
+        if (in_use(h)) {
+                log_error("shared memory %s is in use by a running concd of the same instance elsewhere", s->name);
+                munmap(h, h->size);
+                return -EBUSY;
+        }
+        if (h->max_workers != max_workers || h->ledger_chunks != ledger_chunks) {
+                unfit(reason, "it has max_workers %u and ledger_chunks %u, the configuration says %u and %u",
+                      h->max_workers, h->ledger_chunks, max_workers, ledger_chunks);
+                munmap(h, h->size);
+                return SEGMENT_E_UNFIT;
+        }
+        claim(h);
+        point_into(s, h);
+        return 0;
+}
+
+int
+segment_remove(uid_t uid, const char *instance)
+{
+        char name[SEGMENT_NAME_MAX];
+        int r;
+
+        segment_name(name, uid, instance);
+        if (shm_unlink(name) == 0 || errno == ENOENT)
+                return 0;
+        r = -errno;
+        log_error("cannot remove the shared memory %s that was left: %s", name, strerror(-r));
+        return r;
 }
 
 int
 segment_stale_processes(uid_t uid, const char *instance, void (*fn)(void *arg, pid_t pid, uint64_t start_time),
                         void *arg)
 {
-        char name[SEGMENT_NAME_MAX];
-        const struct segment_header *h;
+        char name[SEGMENT_NAME_MAX], reason[SEGMENT_REASON_MAX];
+        struct segment_header *h;
         struct segment s;
+        int r;
 
         segment_name(name, uid, instance);
-        h = map_stale(name);
-        if (!h)
-                return -ENOENT;
-        point_into(&s, (void *)h);
+        r = map_stale(name, uid, instance, &h, reason);
+        if (r != 0)
+                return r;
+        point_into(&s, h);
         for (uint32_t i = 0; i <= h->max_workers; i++) {
                 const struct slot *slot = &s.slots[i];
                 pid_t pid = atomic_load(&slot->pid);
@@ -237,72 +357,6 @@ segment_stale_processes(uid_t uid, const char *instance, void (*fn)(void *arg, p
                 if (atomic_load(&slot->state) != SLOT_FREE && pid > 1)
                         fn(arg, pid, atomic_load(&slot->start_time));
         }
-        munmap((void *)h, h->size);
+        munmap(h, h->size);
         return 0;
-}
-
-/* The id of the job that was running when the segment was left, or NULL. */
-static char *
-stale_job(const char *name)
-{
-        const struct segment_header *h = map_stale(name);
-        struct segment s;
-        char *id = NULL;
-
-        if (!h)
-                return NULL;
-        point_into(&s, (void *)h);
-        if (atomic_load_explicit(&s.record->running, memory_order_acquire))
-                id = strndup(s.record->id, sizeof(s.record->id));
-        munmap((void *)h, h->size);
-        return id;
-}
-
-static bool
-in_use(const char *name)
-{
-        const struct segment_header *h = map_stale(name);
-        bool alive;
-
-        if (!h)
-                return false;
-        alive = h->supervisor != getpid() && h->supervisor_start != 0 &&
-                process_start_time(h->supervisor) == h->supervisor_start;
-        munmap((void *)h, h->size);
-        return alive;
-}
-
-int
-segment_remove_stale(uid_t uid, const char *instance, char **ret_job)
-{
-        char name[SEGMENT_NAME_MAX], prefix[SEGMENT_NAME_MAX + 8];
-        struct dirent *e;
-        int removed = 0;
-        DIR *dir;
-
-        segment_name(name, uid, instance);
-        if (in_use(name)) {
-                log_error("shared memory %s is in use by a running concd of the same instance elsewhere", name);
-                return -EBUSY;
-        }
-        if (ret_job)
-                *ret_job = stale_job(name);
-        if (shm_unlink(name) == 0)
-                removed++;
-        else if (errno != ENOENT)
-                log_warning("cannot remove the shared memory %s that was left: %s", name, strerror(errno));
-        dir = opendir(SHM_DIR);
-        if (!dir)
-                return removed;
-        snprintf(prefix, sizeof(prefix), "sem.%s.", name + 1);
-        while ((e = readdir(dir))) {
-                if (strncmp(e->d_name, prefix, strlen(prefix)) != 0)
-                        continue;
-                /* sem_unlink() wants the name without "sem." and with a slash. */
-                e->d_name[3] = '/';
-                if (sem_unlink(e->d_name + 3) == 0)
-                        removed++;
-        }
-        closedir(dir);
-        return removed;
 }

@@ -8,7 +8,8 @@
 
 #include <stdbool.h>
 
-#define SEGMENT_NAME_MAX 96
+#define SEGMENT_NAME_MAX   96
+#define SEGMENT_REASON_MAX 160
 
 struct segment {
         char name[SEGMENT_NAME_MAX]; /* as in shm_open(3) */
@@ -47,13 +48,28 @@ void segment_unmap(struct segment *s);
 /* Takes the name away. */
 void segment_unlink(const struct segment *s);
 
+/* Positive results of segment_adopt(). */
+enum segment_error {
+        SEGMENT_OK = 0,
+        SEGMENT_E_UNFIT, /* there is one, and it cannot be used */
+};
+
 /*
- * Takes away what a dead daemon of this instance left in /dev/shm: its segment and its semaphores of every
- * generation. Only with both locks of the instance in hand. *ret_job, when given, receives the id of the job that
- * was running (malloc'ed) or NULL. Returns how many files were removed, or -errno; -EBUSY when the segment's
- * supervisor still lives.
+ * Takes over the segment that a dead daemon of this instance left. Only with both locks of the instance in hand. It
+ * is ours from then on; what is in it is as it was left, and nothing of it but the header has been checked. 0;
+ * SEGMENT_E_UNFIT with the reason in words; -ENOENT when there is none; -EBUSY when its supervisor still lives; or
+ * another -errno.
  */
-int segment_remove_stale(uid_t uid, const char *instance, char **ret_job);
+int segment_adopt(struct segment *s, uid_t uid, const char *instance, uint32_t max_workers, uint32_t ledger_chunks,
+                  char reason[SEGMENT_REASON_MAX]);
+
+/* Is this the beginning of a segment of ours, made since the machine was started, whose file has `size` bytes? Reads
+ * nothing behind the header. If not, false and the reason in words. */
+bool segment_check(const struct segment_header *h, uint64_t size, uid_t uid, const char *instance,
+                   char reason[SEGMENT_REASON_MAX]);
+
+/* Takes the name of a segment that cannot be used away, whatever it is. 0, or -errno, logged. */
+int segment_remove(uid_t uid, const char *instance);
 
 /* Calls fn for every process that the slots of a stale segment name: slot, pid and start time. */
 int segment_stale_processes(uid_t uid, const char *instance, void (*fn)(void *arg, pid_t pid, uint64_t start_time),

@@ -4,6 +4,7 @@
 #include "shared/base.h"
 #include "shared/log.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -120,4 +121,27 @@ semaphores_open(struct semaphores *s, uid_t uid, const char *instance, uint64_t 
         }
         s->generation = generation;
         return 0;
+}
+
+int
+semaphores_remove_stale(uid_t uid, const char *instance)
+{
+        char prefix[SEMAPHORE_NAME_MAX];
+        struct dirent *e;
+        int removed = 0;
+        DIR *dir = opendir("/dev/shm");
+
+        if (!dir)
+                return 0;
+        snprintf(prefix, sizeof(prefix), "sem.concd.%u.%s.", (unsigned)uid, instance);
+        while ((e = readdir(dir))) {
+                if (strncmp(e->d_name, prefix, strlen(prefix)) != 0)
+                        continue;
+                /* sem_unlink() wants the name without "sem." and with a slash. */
+                e->d_name[3] = '/';
+                if (sem_unlink(e->d_name + 3) == 0)
+                        removed++;
+        }
+        closedir(dir);
+        return removed;
 }

@@ -71,6 +71,7 @@ figures_collect(const struct segment *s, struct figures **ret)
         f->chunks = run->spec.geometry.n_lines;
         f->restarts += atomic_load(&run->task_deaths);
         f->reexecuted = atomic_load(&run->reexecuted);
+        f->resumed = run->resumed;
         f->clock_overhead_ns = run->spec.clock_overhead_ns;
         f->totals = run->totals;
         for (uint32_t i = 0; i < MIN(atomic_load(&run->n_failures), FAILURES_MAX); i++) {
@@ -228,7 +229,6 @@ put_counts(json_t *o, const struct figures *f)
         put_json(o, "failures", failures_to_json(f));
         put_integer(o, "restarts", f->restarts);
         put_integer(o, "reexecuted", f->reexecuted);
-        put_integer(o, "resumed", 0);
 }
 
 static void
@@ -249,7 +249,7 @@ put_timing(json_t *o, const struct figures *f)
         put_real(o, "cores_busy", f->wall_ns ? (double)(user + system) / (double)f->wall_ns : 0);
         put_json(o, "latency_ns", latency_to_json(f));
         put_json(o, "workers_detail", workers_to_json(f));
-        put_bool(o, "timing_valid", true);
+        put_bool(o, "timing_valid", f->resumed == 0);
 }
 
 json_t *
@@ -262,6 +262,7 @@ figures_to_result(const struct figures *f, const struct variant *v, const struct
         put_string(o, "reason", context->reason);
         put_variant(o, f, v);
         put_counts(o, f);
+        put_integer(o, "resumed", context->resumed);
         put_timing(o, f);
         put_json(o, "environment",
                  environment_describe(&v->cpus, context->quota_cpus, context->parked_thread, f->steal_s));

@@ -23,6 +23,7 @@ struct figures {
         uint64_t wall_ns;
         uint64_t chunk, chunks;
         uint64_t restarts, reexecuted;
+        uint32_t resumed; /* within this run: its times are worth nothing then */
         uint64_t clock_overhead_ns;
         double steal_s;
         bool cpu_complete;
@@ -39,6 +40,7 @@ void figures_free(struct figures *f);
 /* How a job came to its end, for its result. */
 struct result_context {
         const char *id, *state, *reason;
+        uint32_t resumed; /* supervisors that took the job over */
         double quota_cpus;
         bool parked_thread;
 };

@@ -2,29 +2,21 @@
 #include "supervisor/job.h"
 
 #include "shared/clock.h"
+#include "supervisor/fields.h"
 
 #include <pwd.h>
 #include <string.h>
 #include <sys/random.h>
 
-/* Users whose last turn is remembered; the one longest ago is forgotten first. */
-#define TURNS_MAX 1024
-
-struct turn {
-        uid_t uid;
-        uint64_t number;
+static const char *const state_names[] = {
+        [JOB_QUEUED] = "queued",       [JOB_RUNNING] = "running",         [JOB_DONE] = "done", [JOB_FAILED] = "failed",
+        [JOB_CANCELLED] = "cancelled", [JOB_INTERRUPTED] = "interrupted", [JOB_LOST] = "lost",
 };
 
 const char *
 job_state_name(enum job_state state)
 {
-        static const char *const names[] = {
-                [JOB_QUEUED] = "queued", [JOB_RUNNING] = "running",     [JOB_DONE] = "done",
-                [JOB_FAILED] = "failed", [JOB_CANCELLED] = "cancelled", [JOB_INTERRUPTED] = "interrupted",
-                [JOB_LOST] = "lost",
-        };
-
-        return names[state];
+        return state_names[state];
 }
 
 static void
@@ -66,11 +58,11 @@ job_new(const char *id, uid_t uid, const char *method, json_t *request, struct p
         clock_gettime(CLOCK_REALTIME, &now);
         job->submitted = (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
         job->uid = uid;
-        job->method = method;
+        job->method = strdup(method);
         job->user = user_name(uid);
         job->summary = variant_summary(&plan->variants[0]);
         job->request = json_incref(request);
-        if (!job->user || !job->summary) {
+        if (!job->method || !job->user || !job->summary) {
                 job_free(job);
                 return NULL;
         }
@@ -79,11 +71,76 @@ job_new(const char *id, uid_t uid, const char *method, json_t *request, struct p
         return job;
 }
 
+json_t *
+job_to_json(const struct job *job)
+{
+        json_t *o = json_object();
+
+        put_string(o, "id", job->id);
+        put_integer(o, "uid", job->uid);
+        put_string(o, "method", job->method);
+        put_string(o, "summary", job->summary);
+        put_real(o, "submitted", job->submitted);
+        put_bool(o, "detached", job->detached);
+        put_string(o, "state", job_state_name(job->state));
+        put_string(o, "reason", job->reason);
+        put_json(o, "request", job_has_ended(job) ? json_null() : json_incref(job->request));
+        put_json(o, "result", job->result ? json_incref(job->result) : json_null());
+        return o;
+}
+
+static int
+find_state(const char *name)
+{
+        for (int i = 0; i <= JOB_LOST; i++) {
+                if (strcmp(state_names[i], name) == 0)
+                        return i;
+        }
+        return -1;
+}
+
+struct job *
+job_from_json(json_t *json)
+{
+        const char *id, *method, *summary, *state;
+        json_t *reason, *request, *result;
+        struct job *job = calloc(1, sizeof(*job));
+        json_int_t uid;
+        int detached;
+
+        if (!job)
+                return NULL;
+        TAILQ_INIT(&job->watchers);
+        if (json_unpack(json, "{s:s, s:I, s:s, s:s, s:f, s:b, s:s, s:o, s:o, s:o}", "id", &id, "uid", &uid, "method",
+                        &method, "summary", &summary, "submitted", &job->submitted, "detached", &detached, "state",
+                        &state, "reason", &reason, "request", &request, "result", &result) < 0 ||
+            strlen(id) >= sizeof(job->id) || find_state(state) < 0) {
+                job_free(job);
+                return NULL;
+        }
+        strcpy(job->id, id);
+        job->uid = (uid_t)uid;
+        job->user = user_name(job->uid);
+        job->method = strdup(method);
+        job->summary = strdup(summary);
+        job->detached = detached;
+        job->state = (enum job_state)find_state(state);
+        job->reason = json_is_string(reason) ? strdup(json_string_value(reason)) : NULL;
+        job->request = json_is_null(request) ? NULL : json_incref(request);
+        job->result = json_is_null(result) ? NULL : json_incref(result);
+        if (!job->user || !job->method || !job->summary || (json_is_string(reason) && !job->reason)) {
+                job_free(job);
+                return NULL;
+        }
+        return job;
+}
+
 void
 job_free(struct job *job)
 {
         if (!job)
                 return;
+        free(job->method);
         free(job->user);
         free(job->summary);
         free(job->reason);
@@ -91,277 +148,4 @@ job_free(struct job *job)
         json_decref(job->result);
         plan_deinit(&job->plan);
         free(job);
-}
-
-void
-queue_init(struct queue *q)
-{
-        memset(q, 0, sizeof(*q));
-        TAILQ_INIT(&q->waiting);
-        TAILQ_INIT(&q->ended);
-}
-
-static void
-free_list(struct job_list *list)
-{
-        struct job *job;
-
-        while ((job = TAILQ_FIRST(list))) {
-                TAILQ_REMOVE(list, job, entry);
-                job_free(job);
-        }
-}
-
-void
-queue_deinit(struct queue *q)
-{
-        free_list(&q->waiting);
-        free_list(&q->ended);
-        job_free(q->running);
-        free(q->turns);
-}
-
-struct job *
-queue_find(const struct queue *q, const char *id)
-{
-        struct job *job;
-
-        if (q->running && strcmp(q->running->id, id) == 0)
-                return q->running;
-        TAILQ_FOREACH(job, &q->waiting, entry)
-        {
-                if (strcmp(job->id, id) == 0)
-                        return job;
-        }
-        TAILQ_FOREACH(job, &q->ended, entry)
-        {
-                if (strcmp(job->id, id) == 0)
-                        return job;
-        }
-        return NULL;
-}
-
-unsigned
-queue_length_of(const struct queue *q, uid_t uid)
-{
-        struct job *job;
-        unsigned n = 0;
-
-        TAILQ_FOREACH(job, &q->waiting, entry)
-        n += job->uid == uid;
-        return n;
-}
-
-static struct turn *
-find_turn(const struct queue *q, uid_t uid)
-{
-        for (size_t i = 0; i < q->n_turns; i++) {
-                if (q->turns[i].uid == uid)
-                        return &q->turns[i];
-        }
-        return NULL;
-}
-
-static uint64_t
-last_turn(const struct queue *q, uid_t uid)
-{
-        const struct turn *turn = find_turn(q, uid);
-
-        return turn ? turn->number : 0;
-}
-
-/* Where a waiting job belongs. */
-struct place {
-        struct job *job;
-        unsigned rank;  /* jobs of the same user before it: each of them costs him a turn */
-        uint64_t turn;  /* when the user last had one */
-        uint64_t first; /* arrival of the user's first waiting job: the order of those who never had a turn */
-};
-
-static int
-by_place(const void *a, const void *b)
-{
-        const struct place *x = a, *y = b;
-
-        if (x->rank != y->rank)
-                return x->rank < y->rank ? -1 : 1;
-        if (x->turn != y->turn)
-                return x->turn < y->turn ? -1 : 1;
-        return x->first < y->first ? -1 : x->first > y->first;
-}
-
-/* A user with waiting jobs. */
-struct waiter {
-        uid_t uid;
-        unsigned jobs;
-        uint64_t turn, first;
-};
-
-static struct waiter *
-find_waiter(const struct queue *q, struct waiter *waiters, size_t *n, const struct job *job)
-{
-        for (size_t i = 0; i < *n; i++) {
-                if (waiters[i].uid == job->uid)
-                        return &waiters[i];
-        }
-        waiters[*n] = (struct waiter){.uid = job->uid, .turn = last_turn(q, job->uid), .first = job->arrival};
-        return &waiters[(*n)++];
-}
-
-/* The list keeps each user's jobs in their order of arrival, before and after. Without memory it stays as it is,
- * which is unfair and nothing worse. */
-static void
-arrange(struct queue *q)
-{
-        AUTO_FREE struct place *places = malloc(q->n_waiting * sizeof(*places));
-        AUTO_FREE struct waiter *waiters = malloc(q->n_waiting * sizeof(*waiters));
-        size_t n = 0, n_waiters = 0;
-        struct job *job;
-
-        if (q->arranged || !places || !waiters)
-                return;
-        TAILQ_FOREACH(job, &q->waiting, entry)
-        {
-                struct waiter *w = find_waiter(q, waiters, &n_waiters, job);
-
-                places[n++] = (struct place){.job = job, .rank = w->jobs++, .turn = w->turn, .first = w->first};
-        }
-        qsort(places, n, sizeof(*places), by_place);
-        TAILQ_INIT(&q->waiting);
-        for (size_t i = 0; i < n; i++) {
-                places[i].job->position = (unsigned)i + 1;
-                TAILQ_INSERT_TAIL(&q->waiting, places[i].job, entry);
-        }
-        q->arranged = true;
-}
-
-const struct job_list *
-queue_waiting(struct queue *q)
-{
-        arrange(q);
-        return &q->waiting;
-}
-
-unsigned
-queue_position(struct queue *q, const struct job *job)
-{
-        if (job->state != JOB_QUEUED)
-                return 0;
-        arrange(q);
-        return job->position;
-}
-
-void
-queue_add(struct queue *q, struct job *job)
-{
-        job->state = JOB_QUEUED;
-        job->arrival = ++q->arrivals;
-        TAILQ_INSERT_TAIL(&q->waiting, job, entry);
-        q->n_waiting++;
-        q->arranged = false;
-}
-
-/* Takes a job off the waiting ones. */
-static void
-remove_waiting(struct queue *q, struct job *job)
-{
-        TAILQ_REMOVE(&q->waiting, job, entry);
-        q->n_waiting--;
-        q->arranged = false;
-}
-
-static void
-note_turn(struct queue *q, uid_t uid)
-{
-        struct turn *turn = find_turn(q, uid);
-
-        if (!turn && q->n_turns < TURNS_MAX) {
-                struct turn *more = realloc(q->turns, (q->n_turns + 1) * sizeof(*more));
-
-                if (!more)
-                        return; /* this user's turn is not remembered; nothing worse */
-                q->turns = more;
-                turn = &q->turns[q->n_turns++];
-        }
-        if (!turn) {
-                turn = q->turns;
-                for (size_t i = 1; i < q->n_turns; i++) {
-                        if (q->turns[i].number < turn->number)
-                                turn = &q->turns[i];
-                }
-        }
-        turn->uid = uid;
-        turn->number = ++q->turn;
-}
-
-struct job *
-queue_next(struct queue *q)
-{
-        struct job *next = TAILQ_FIRST(queue_waiting(q));
-
-        if (!next)
-                return NULL;
-        remove_waiting(q, next);
-        note_turn(q, next->uid);
-        next->state = JOB_RUNNING;
-        next->started_ns = clock_now_ns();
-        q->running = next;
-        return next;
-}
-
-void
-queue_end(struct queue *q, struct job *job)
-{
-        if (q->running == job)
-                q->running = NULL;
-        else
-                remove_waiting(q, job);
-        job->ended_ns = clock_now_ns();
-        q->jobs_ended++;
-        q->n_ended++;
-        TAILQ_INSERT_TAIL(&q->ended, job, entry);
-}
-
-/* The job to forget next; those that somebody still waits for are kept. */
-static struct job *
-most_forgettable(const struct queue *q)
-{
-        struct job *job, *oldest = NULL;
-
-        TAILQ_FOREACH(job, &q->ended, entry)
-        {
-                if (!TAILQ_EMPTY(&job->watchers))
-                        continue;
-                if (job->fetched)
-                        return job;
-                if (!oldest)
-                        oldest = job;
-        }
-        return oldest;
-}
-
-void
-queue_trim(struct queue *q, uint64_t keep)
-{
-        struct job *job;
-
-        while (q->n_ended > keep && (job = most_forgettable(q))) {
-                TAILQ_REMOVE(&q->ended, job, entry);
-                q->n_ended--;
-                job_free(job);
-        }
-}
-
-uint64_t
-queue_youngest_unfetched_ns(const struct queue *q)
-{
-        struct job *job;
-        uint64_t youngest = 0;
-
-        TAILQ_FOREACH(job, &q->ended, entry)
-        {
-                if (!job->fetched)
-                        youngest = MAX(youngest, job->ended_ns);
-        }
-        return youngest;
 }

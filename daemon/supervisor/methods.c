@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The methods of org.concd: one handler each, gathered in the table at the end. */
 #include "shared/log.h"
+#include "supervisor/record.h"
 #include "supervisor/request.h"
 #include "supervisor/status.h"
 #include "supervisor/supervisor.h"
@@ -78,9 +79,7 @@ cancel_job(struct supervisor *s, struct job *job, const char *reason)
         }
         job->state = JOB_CANCELLED;
         job->reason = strdup(reason);
-        queue_end(&s->queue, job);
-        methods_answer_watchers(s, job);
-        queue_trim(&s->queue, s->config.keep_results);
+        supervisor_end_job(s, job);
         supervisor_consider_idle(s);
 }
 
@@ -110,6 +109,7 @@ on_gone(void *arg, struct call *call)
                 log_info("the client of job %s vanished", job->id);
                 cancel_job(s, job, "its client vanished");
         }
+        supervisor_consider_orphan(s);
 }
 
 /* Lets the call wait for the job, or answers at once when the job has ended. */
@@ -124,6 +124,9 @@ watch(struct supervisor *s, struct job *job, struct call *call, enum watcher_kin
         }
         *w = (struct watcher){.supervisor = s, .job = job, .call = call, .kind = kind};
         TAILQ_INSERT_TAIL(&job->watchers, w, entry);
+        if (kind == WATCHER_CALLER)
+                job->orphaned = false;
+        supervisor_consider_orphan(s);
         if (job_has_ended(job)) {
                 watcher_answer(s, w);
                 return;
@@ -186,9 +189,9 @@ has_room(struct supervisor *s, struct call *call)
         return true;
 }
 
-/* Parses the request into a plan; when that fails the call is answered and false returned. */
-static bool
-make_plan(struct supervisor *s, struct call *call, json_t *p, struct plan *ret)
+int
+supervisor_make_plan(const struct supervisor *s, const char *method, json_t *parameters, struct plan *ret,
+                     struct bad_value *bad)
 {
         const struct request_limits limits = {
                 .max_workers = s->setup.segment.header->max_workers,
@@ -198,13 +201,23 @@ make_plan(struct supervisor *s, struct call *call, json_t *p, struct plan *ret)
                 .cpus = s->cpus,
                 .quota_cpus = s->quota_cpus,
         };
-        struct bad_value bad = {0};
         struct variant variant;
         uint64_t deadline_ns;
-        int r = request_parse_run(p, &limits, &variant, &deadline_ns, &bad);
+        int r;
 
-        if (r == 0)
-                r = plan_init_single(ret, &variant, deadline_ns);
+        if (strcmp(method, "Run") != 0)
+                return -EOPNOTSUPP; /* of another version's record */
+        r = request_parse_run(parameters, &limits, &variant, &deadline_ns, bad);
+        return r == 0 ? plan_init_single(ret, &variant, deadline_ns) : r;
+}
+
+/* The plan of a call; when there is none the call is answered and false returned. */
+static bool
+make_plan(struct supervisor *s, struct call *call, json_t *p, struct plan *ret)
+{
+        struct bad_value bad = {0};
+        int r = supervisor_make_plan(s, "Run", p, ret, &bad);
+
         if (r == -EINVAL)
                 call_bad_value(call, bad.field, bad.allowed, "%s", bad.given);
         else if (r < 0)
@@ -217,12 +230,15 @@ static void
 submit(struct supervisor *s, struct call *call, json_t *p, const char *id)
 {
         bool detach = json_is_true(json_object_get(p, "detach"));
+        AUTO_JSON json_t *request = NULL;
+        struct job *job = NULL;
         struct plan plan;
-        struct job *job;
 
         if (!has_room(s, call) || !make_plan(s, call, p, &plan))
                 return;
-        job = job_new(id, call_peer(call)->uid, "Run", p, &plan);
+        request = request_of_variant(p, &plan.variants[0], plan.deadline_ns);
+        if (request)
+                job = job_new(id, call_peer(call)->uid, "Run", request, &plan);
         if (!job) {
                 plan_deinit(&plan);
                 call_error(call, "Internal", json_pack("{s:s}", "what", "out of memory"));
@@ -230,6 +246,7 @@ submit(struct supervisor *s, struct call *call, json_t *p, const char *id)
         }
         job->detached = detach;
         queue_add(&s->queue, job);
+        record_journal(s->setup.segment.record, job);
         supervisor_consider_idle(s);
         log_info("job %s of %s queued: %s", job->id, job->user, job->summary);
         if (!detach)
@@ -261,6 +278,8 @@ handle_run(void *userdata, struct call *call, json_t *p)
                 call_error(call, "NotPermitted", json_pack("{s:s}", "what", "a job of another user"));
         } else if (json_is_true(json_object_get(p, "detach"))) {
                 job->detached = true;
+                job->orphaned = false;
+                supervisor_consider_orphan(s);
                 call_reply(call, job_reply(s, job));
         } else {
                 watch(s, job, call, WATCHER_CALLER);

@@ -371,6 +371,62 @@ recovery_of_death(struct supervisor *s, const struct child_death *death)
         free(q.cause);
 }
 
+/* ── after the death of a supervisor, and with it of all workers ── */
+
+static void
+settle_orphan(struct segment *segment, struct seat *seat)
+{
+        uint64_t before = atomic_load(&seat->tasks), now = clock_now_ns();
+        uint32_t in_flight = atomic_exchange(&seat->in_flight, 0);
+
+        task_loop_settle(seat, segment->ledger, segment->run->spec.geometry.n_lines);
+        if (atomic_load(&seat->tasks) > before)
+                atomic_store(&seat->commit_ns, now);
+        atomic_store(&seat->left_ns, now);
+        atomic_store(&seat->in_block, 0);
+        seat->cpu_lost = 1;
+        if (in_flight > 1)
+                atomic_fetch_add(&segment->run->reexecuted, in_flight - 1);
+}
+
+int
+recovery_of_herd(struct segment *segment)
+{
+        struct run *run = segment->run;
+        uint64_t number = current_run(atomic_load(&run->current));
+        AUTO_FREE uint8_t *verdict = malloc(segment->header->n_slots);
+        struct ledger_recovery recovered;
+        bool host_counted = false;
+
+        if (!verdict)
+                return -ENOMEM;
+        /* The new pool must not sit down before the runner calls it. */
+        atomic_store(&run->current, current_pack(number, WORKER_NONE, false));
+        memset(verdict, LEDGER_FREE, segment->header->n_slots);
+        for (uint32_t i = 0; i < run->spec.seats; i++) {
+                struct seat *seat = &segment->seats[i];
+
+                if (is_seated(atomic_load(&seat->word)))
+                        settle_orphan(segment, seat);
+        }
+        recovered = ledger_recover(segment->ledger, &run->spec.geometry, verdict, NULL, NULL);
+        atomic_fetch_add(&run->reexecuted, recovered.freed);
+        gil_init(gil_of(run), GIL_SWITCH_INTERVAL_NS);
+        __atomic_store_n(&run->attention, 0, __ATOMIC_RELAXED);
+        totals_repair(segment);
+        for (uint32_t i = 0; i < run->spec.seats; i++) {
+                struct seat *seat = &segment->seats[i];
+                bool seated = is_seated(atomic_load(&seat->word));
+
+                atomic_store(&seat->word, seat_pack(number, SEAT_EMPTY, 0));
+                /* The death of the thread host is one death. */
+                seat->restarts += seated && !host_counted;
+                host_counted = host_counted || (seated && modes[run->spec.mode].kind == WORKER_THREAD);
+        }
+        memset(segment->slots, 0, segment->header->n_slots * sizeof(*segment->slots));
+        return 0;
+}
+
 /* ── tasks that take too long ── */
 
 /*

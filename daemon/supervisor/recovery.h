@@ -6,6 +6,7 @@
 #ifndef CONCD_RECOVERY_H
 #define CONCD_RECOVERY_H
 
+#include "segment/segment.h"
 #include "supervisor/children.h"
 
 #include <stdbool.h>
@@ -21,6 +22,14 @@ struct seat_census recovery_census(const struct supervisor *s);
 
 /* Recovers all slots that lived in a child which was reaped. */
 void recovery_of_death(struct supervisor *s, const struct child_death *death);
+
+/*
+ * Recovers all that the workers of a dead supervisor left in the run: every line is free again, every task that is done
+ * is counted for its seat, every seat is empty, every slot free, the locks are new, and the run is closed. Deaths while no supervisor
+ * lived are nobody's fault. Only when none of them lives any more, and on a run that is sound; it can be killed and
+ * repeated. Permits and semaphores must be new. 0 or -ENOMEM; nothing was changed then.
+ */
+int recovery_of_herd(struct segment *segment);
 
 /* Closes the seats that nobody took, so that nobody can. False when somebody was faster: he will leave and ring. */
 bool recovery_close_seats(struct supervisor *s);

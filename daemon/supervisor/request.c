@@ -4,6 +4,7 @@
 #include "segment/ledger.h"
 #include "shared/quantity.h"
 #include "supervisor/cpus.h"
+#include "supervisor/fields.h"
 #include "worker/mode.h"
 #include "workloads/workloads.h"
 
@@ -348,6 +349,27 @@ request_parse_run(json_t *parameters, const struct request_limits *limits, struc
         *ret = v;
         *ret_deadline_ns = deadline_ns;
         return 0;
+}
+
+json_t *
+request_of_variant(json_t *parameters, const struct variant *v, uint64_t deadline_ns)
+{
+        json_t *o = json_copy(parameters), *cpus = json_array();
+
+        if (!o || !cpus) {
+                json_decref(o);
+                json_decref(cpus);
+                return NULL;
+        }
+        for (int i = 0; i < CPU_SETSIZE; i++) {
+                if (CPU_ISSET(i, &v->cpus))
+                        json_array_append_new(cpus, json_integer(i));
+        }
+        put_json(o, "cpus", cpus);
+        put_integer(o, "workers", v->spawn == SPAWN_AT_ONCE ? 0 : v->workers);
+        put_integer_or_null(o, "count", v->count);
+        put_integer_or_null(o, "deadline_ns", deadline_ns);
+        return o;
 }
 
 const char *

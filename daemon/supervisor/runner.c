@@ -17,6 +17,7 @@
 #include "shared/log.h"
 #include "supervisor/environment.h"
 #include "supervisor/fields.h"
+#include "supervisor/record.h"
 #include "supervisor/recovery.h"
 #include "supervisor/supervisor.h"
 #include "worker/mode.h"
@@ -208,6 +209,7 @@ reset_run(struct supervisor *s, const struct variant *v, bool warmup)
         atomic_store(&run->task_deaths, 0);
         atomic_store(&run->kills, 0);
         atomic_store(&run->reexecuted, 0);
+        run->resumed = 0;
         atomic_store(&run->n_failures, 0);
         memset(run->failures, 0, sizeof(run->failures));
         run->n_poison = 0;
@@ -231,19 +233,38 @@ want_workers(struct supervisor *s, const struct variant *v)
 }
 
 static void
-run_open(struct supervisor *s)
+run_activate(struct runner *r)
 {
-        struct runner *r = &s->runner;
-        const struct variant *v = present_variant(r);
-        struct run *run = s->setup.segment.run;
-        enum worker_kind kind = variant_kind(v);
-        int result;
-
-        r->run++;
         r->active = true;
         r->begun = r->stopping = false;
         r->kills_in_vain = r->done_at_kill = 0;
         r->steal_before_s = environment_steal_s();
+}
+
+/* All that is the run's stands in the segment: lets the workers in. */
+static void
+run_call(struct supervisor *s)
+{
+        const struct variant *v = present_variant(&s->runner);
+        enum worker_kind kind = variant_kind(v);
+
+        start_ticks(s);
+        atomic_store_explicit(&s->setup.segment.run->current, current_pack(s->runner.run, kind, true),
+                              memory_order_release);
+        children_call(&s->children, kind, v->workers);
+}
+
+static void
+run_open(struct supervisor *s)
+{
+        struct runner *r = &s->runner;
+        const struct variant *v = present_variant(r);
+        int result;
+
+        r->run++;
+        /* Before anything of the run before it is lost. */
+        record_step(s->setup.segment.record, r->step, r->run);
+        run_activate(r);
         result = reset_run(s, v, r->job->plan.steps[r->step].warmup);
         if (result == 0)
                 result = want_workers(s, v);
@@ -253,26 +274,77 @@ run_open(struct supervisor *s)
                                               : "there are not enough workers: see the daemon's log");
                 return;
         }
-        start_ticks(s);
-        atomic_store_explicit(&run->current, current_pack(r->run, kind, true), memory_order_release);
-        children_call(&s->children, kind, v->workers);
+        run_call(s);
+}
+
+static void
+take_job(struct runner *r, struct job *job)
+{
+        uint64_t elapsed = clock_now_ns() - job->started_ns, deadline = job->plan.deadline_ns;
+
+        r->job = job;
+        r->step = 0;
+        r->stop_state = JOB_DONE;
+        if (deadline) {
+                struct timeval left = to_timeval(deadline > elapsed ? deadline - elapsed : 0);
+
+                evtimer_add(r->deadline, &left);
+        }
 }
 
 void
 runner_start(struct supervisor *s, struct job *job)
 {
-        struct runner *r = &s->runner;
-
-        r->job = job;
-        r->step = 0;
-        r->stop_state = JOB_DONE;
-        if (job->plan.deadline_ns) {
-                struct timeval deadline = to_timeval(job->plan.deadline_ns);
-
-                evtimer_add(r->deadline, &deadline);
-        }
+        take_job(&s->runner, job);
         run_open(s);
         runner_poll(s);
+}
+
+/* ── going on with what an earlier supervisor began ── */
+
+/* Ends the job with what there is of it. */
+static void
+run_abandon(struct supervisor *s, bool open)
+{
+        struct runner *r = &s->runner;
+
+        if (open && !r->job->plan.steps[r->step].warmup) {
+                totals_complete(&s->setup.segment);
+                figures_collect(&s->setup.segment, &r->last);
+        }
+        job_finish(s);
+}
+
+void
+runner_resume(struct supervisor *s, struct job *job)
+{
+        const struct record_running *record = &s->setup.segment.record->running;
+        struct runner *r = &s->runner;
+        bool open = record_run_is_open(&s->setup.segment);
+
+        take_job(r, job);
+        r->step = record_step_of(s->setup.segment.record);
+        r->run = record_run_of(s->setup.segment.record);
+        if (record->stop_state) {
+                r->stop_state = record->stop_state;
+                r->stop_reason = *record->stop_reason ? strdup(record->stop_reason) : NULL;
+                run_abandon(s, open);
+        } else if (present_variant(r)->count == 0) {
+                r->stop_state = JOB_INTERRUPTED;
+                r->stop_reason = strdup("its daemon was killed, and a run by duration cannot go on");
+                run_abandon(s, open);
+        } else if (!open) {
+                run_open(s);
+                runner_poll(s);
+        } else {
+                run_activate(r);
+                for (uint32_t i = 0; i < present_variant(r)->workers; i++)
+                        r->stalls[i] = (struct stall){.since_ns = clock_now_ns()};
+                if (want_workers(s, present_variant(r)) < 0)
+                        log_warning("the pool is short of workers");
+                run_call(s);
+                runner_poll(s);
+        }
 }
 
 /* ── stopping ── */
@@ -289,6 +361,7 @@ runner_stop(struct supervisor *s, enum job_state state, const char *reason)
         r->stop_state = state;
         r->stop_reason = reason ? strdup(reason) : NULL;
         r->stopping = true;
+        record_stop(s->setup.segment.record, state, reason);
         atomic_store(&run->current, current_pack(r->run, variant_kind(present_variant(r)), false));
         __atomic_fetch_or(&run->attention, ATTENTION_STOP, __ATOMIC_RELAXED);
         evtimer_add(r->kill, &patience);
@@ -346,6 +419,7 @@ job_finish(struct supervisor *s)
         struct job *job = r->job;
         struct result_context context = {
                 .id = job->id,
+                .resumed = s->setup.segment.record->running.resumed,
                 .quota_cpus = s->quota_cpus,
                 .parked_thread = s->setup.parked_thread,
         };

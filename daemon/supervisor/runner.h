@@ -43,6 +43,13 @@ void runner_deinit(struct runner *r);
 /* Starts a job that queue_next() returned. When it ends, supervisor_on_job_end() is called, perhaps at once. */
 void runner_start(struct supervisor *s, struct job *job);
 
+/*
+ * Goes on with a job that an earlier supervisor began, at the step and run that the segment's record names; the run
+ * was recovered, if it was open. A run by count goes on; another one ends interrupted, with the counts so far; a job
+ * that was being ended ends so. Then, as after runner_start(), supervisor_on_job_end() is called, perhaps at once.
+ */
+void runner_resume(struct supervisor *s, struct job *job);
+
 /* Ends the running job early as `state`; tasks stop at their next checkpoint, workers that do not are killed after 1 s.
  * Only the first call counts. */
 void runner_stop(struct supervisor *s, enum job_state state, const char *reason);

@@ -6,6 +6,8 @@
 #include "shared/log.h"
 #include "supervisor/cpus.h"
 #include "supervisor/notify.h"
+#include "supervisor/record.h"
+#include "supervisor/resume.h"
 #include "workloads/workloads.h"
 
 #include <errno.h>
@@ -17,6 +19,9 @@
 /* After the last job ended, how long a leaving daemon waits for clients to read what they were sent. */
 #define LEAVE_PATIENCE_MS 1000
 #define LEAVE_POLL_MS     5
+
+/* Semaphores' generations beyond it begin anew: only damage gets there. */
+#define GENERATION_MAX (UINT64_C(1) << 48)
 
 /* ── configuration ── */
 
@@ -92,9 +97,7 @@ end_queued(struct supervisor *s)
         while ((job = TAILQ_FIRST(&s->queue.waiting))) {
                 job->state = JOB_CANCELLED;
                 job->reason = strdup("shutting down");
-                queue_end(&s->queue, job);
-                methods_answer_watchers(s, job);
-                queue_trim(&s->queue, s->config.keep_results);
+                supervisor_end_job(s, job);
         }
 }
 
@@ -137,37 +140,6 @@ log_end(const struct job *job)
                  json_string_value(json_object_get(r, "checksum")));
 }
 
-static void
-record_start(struct supervisor *s, const struct job *job)
-{
-        struct record *record = s->setup.segment.record;
-        AUTO_FREE char *request = json_dumps(job->request, JSON_COMPACT);
-
-        snprintf(record->id, sizeof(record->id), "%s", job->id);
-        record->uid = job->uid;
-        record->request_bytes = 0;
-        if (request && strlen(request) < sizeof(record->request)) {
-                strcpy(record->request, request);
-                record->request_bytes = (uint32_t)strlen(request);
-        }
-        atomic_store_explicit(&record->running, 1, memory_order_release);
-}
-
-static void
-record_end(struct supervisor *s, const struct job *job)
-{
-        struct record *record = s->setup.segment.record;
-        AUTO_FREE char *result = job->result ? json_dumps(job->result, JSON_COMPACT) : NULL;
-
-        record->result_bytes = 0;
-        record->result[0] = 0;
-        if (result && strlen(result) < sizeof(record->result)) {
-                strcpy(record->result, result);
-                record->result_bytes = (uint32_t)strlen(result);
-        }
-        atomic_store_explicit(&record->running, 0, memory_order_release);
-}
-
 void
 supervisor_start_next(struct supervisor *s)
 {
@@ -180,18 +152,25 @@ supervisor_start_next(struct supervisor *s)
                 return;
         log_info("job %s of %s started: %s", job->id, job->user, job->summary);
         notify_status("running %s", job->summary);
-        record_start(s, job);
+        record_start(s->setup.segment.record, job);
         runner_start(s, job);
+}
+
+void
+supervisor_end_job(struct supervisor *s, struct job *job)
+{
+        queue_end(&s->queue, job);
+        record_journal(s->setup.segment.record, job);
+        methods_answer_watchers(s, job);
+        queue_trim(&s->queue, s->config.keep_results);
 }
 
 void
 supervisor_on_job_end(struct supervisor *s, struct job *job)
 {
-        queue_end(&s->queue, job);
         log_end(job);
-        record_end(s, job);
-        methods_answer_watchers(s, job);
-        queue_trim(&s->queue, s->config.keep_results);
+        supervisor_end_job(s, job);
+        record_end(s->setup.segment.record);
         notify_status("idle, %llu jobs so far", (unsigned long long)s->queue.jobs_ended);
         /* Not from here: a job that fails at its start ends here again. */
         event_active(s->poll, EV_TIMEOUT, 0);
@@ -207,6 +186,33 @@ supervisor_send_progress(struct supervisor *s)
                 methods_send_progress(s, s->queue.running);
         TAILQ_FOREACH(job, &s->queue.waiting, entry)
         methods_send_progress(s, job);
+}
+
+/* ── jobs whose callers were lost with the daemon before ── */
+
+void
+supervisor_consider_orphan(struct supervisor *s)
+{
+        const struct job *job = s->queue.running;
+        struct timeval tv = {.tv_sec = (time_t)(s->config.reattach_ns / NS_PER_S),
+                             .tv_usec = (suseconds_t)(s->config.reattach_ns % NS_PER_S / 1000)};
+
+        if (job && job->orphaned && TAILQ_EMPTY(&job->watchers))
+                evtimer_add(s->orphan, &tv);
+        else
+                evtimer_del(s->orphan);
+}
+
+static void
+on_orphan(evutil_socket_t fd, short what, void *arg)
+{
+        struct supervisor *s = arg;
+        struct job *job = s->queue.running;
+
+        if (!job || !job->orphaned || !TAILQ_EMPTY(&job->watchers))
+                return;
+        log_info("nobody asked for job %s since the daemon before was killed", job->id);
+        runner_stop(s, JOB_CANCELLED, "its client vanished");
 }
 
 /* ── idleness ── */
@@ -304,9 +310,11 @@ add_events(struct supervisor *s)
         s->doorbell = event_new(s->base, s->setup.doorbell, EV_READ | EV_PERSIST, on_doorbell, s);
         s->poll = event_new(s->base, -1, 0, on_poll, s);
         s->idle = evtimer_new(s->base, on_idle, s);
+        s->orphan = evtimer_new(s->base, on_orphan, s);
         s->leave = evtimer_new(s->base, on_leave_poll, s);
         s->watchdog = event_new(s->base, -1, EV_PERSIST, on_watchdog, s);
-        if (!s->doorbell || !s->poll || !s->idle || !s->leave || !s->watchdog || event_add(s->doorbell, NULL) < 0)
+        if (!s->doorbell || !s->poll || !s->idle || !s->orphan || !s->leave || !s->watchdog ||
+            event_add(s->doorbell, NULL) < 0)
                 return -ENOMEM;
         if (interval)
                 event_add(s->watchdog, &every);
@@ -318,18 +326,51 @@ add_events(struct supervisor *s)
 static int
 take_instance(struct supervisor *s)
 {
-        AUTO_FREE char *lost = NULL;
         int r = instance_init(&s->instance, s->config.instance, s->config.socket);
 
-        if (r != 0)
-                return r > 0 ? SUPERVISOR_E_RUNNING : r;
         s->setup.herd_lock = s->instance.herd;
-        r = segment_remove_stale(s->instance.uid, s->instance.name, &lost);
-        if (r > 0)
-                log_warning("removed %d files in /dev/shm that a daemon left", r);
-        if (lost)
-                log_warning("job %s, which it was running, is lost", lost);
-        return r == -EBUSY ? SUPERVISOR_E_RUNNING : MIN(r, 0);
+        return r > 0 ? SUPERVISOR_E_RUNNING : r;
+}
+
+/* The segment that a killed daemon left, or a new one. */
+static int
+take_segment(struct supervisor *s)
+{
+        uint32_t max_workers = (uint32_t)s->config.max_workers, chunks = (uint32_t)s->config.ledger_chunks;
+        struct segment *segment = &s->setup.segment;
+        const struct instance *i = &s->instance;
+        char reason[SEGMENT_REASON_MAX];
+        int r = segment_adopt(segment, i->uid, i->name, max_workers, chunks, reason);
+
+        if (r == SEGMENT_E_UNFIT) {
+                log_warning("the shared memory %s that was left is made anew, and what it knew of jobs is lost: %s",
+                            segment->name, reason);
+                r = segment_remove(i->uid, i->name);
+                if (r < 0)
+                        return r;
+        } else if (r != -ENOENT) {
+                s->adopted = r == 0;
+                return r;
+        }
+        return segment_create(segment, i->uid, i->name, max_workers, chunks);
+}
+
+/* New ones, whatever there was: no permit is held, no count of sleepers is raised. */
+static int
+take_semaphores(struct supervisor *s)
+{
+        struct segment *segment = &s->setup.segment;
+        uint64_t generation = atomic_load(&segment->header->generation);
+        int r;
+
+        semaphores_remove_stale(s->instance.uid, s->instance.name);
+        r = semaphores_create(&s->semaphores, s->instance.uid, s->instance.name,
+                              generation < GENERATION_MAX ? generation + 1 : 1);
+        if (r < 0)
+                return r;
+        permits_init(&segment->run->guard, 1);
+        atomic_store_explicit(&segment->header->generation, s->semaphores.generation, memory_order_release);
+        return 0;
 }
 
 static void
@@ -352,15 +393,14 @@ count_workers(struct supervisor *s)
 static int
 make_shared_state(struct supervisor *s)
 {
-        int r = segment_create(&s->setup.segment, s->instance.uid, s->instance.name, (uint32_t)s->config.max_workers,
-                               (uint32_t)s->config.ledger_chunks);
+        int r = take_segment(s);
 
+        if (r == 0)
+                r = take_semaphores(s);
+        if (r == 0 && s->adopted)
+                r = resume_jobs(s);
         if (r < 0)
-                return r;
-        r = semaphores_create(&s->semaphores, s->instance.uid, s->instance.name, 1);
-        if (r < 0)
-                return r;
-        atomic_store_explicit(&s->setup.segment.header->generation, s->semaphores.generation, memory_order_release);
+                return r == -EBUSY ? SUPERVISOR_E_RUNNING : r;
         s->setup.parked_thread = s->config.parked_thread;
         s->setup.doorbell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
         s->setup.host_control = eventfd(0, EFD_CLOEXEC);
@@ -368,7 +408,7 @@ make_shared_state(struct supervisor *s)
                 r = -errno;
                 log_error("cannot create an eventfd: %s", strerror(-r));
         }
-        return MIN(r, 0);
+        return r;
 }
 
 static int
@@ -406,7 +446,7 @@ start(struct supervisor *s)
         workloads_init();
         s->clock_overhead_ns = worker_clock_overhead_ns();
         r = make_shared_state(s);
-        if (r < 0)
+        if (r != 0)
                 return r;
         s->base = event_base_new();
         if (!s->base)
@@ -420,6 +460,10 @@ start(struct supervisor *s)
                 r = children_want(&s->children, s->processes, s->threads);
         if (r == 0)
                 r = start_service(s);
+        if (r == 0) {
+                s->started = true;
+                resume_go_on(s);
+        }
         return r;
 }
 
@@ -466,8 +510,8 @@ supervisor_run(struct supervisor *s)
 static void
 free_events(struct supervisor *s)
 {
-        struct event *events[] = {s->signals[0], s->signals[1], s->signals[2], s->doorbell,
-                                  s->poll,       s->idle,       s->leave,      s->watchdog};
+        struct event *events[] = {s->signals[0], s->signals[1], s->signals[2], s->doorbell, s->poll,
+                                  s->idle,       s->orphan,     s->leave,      s->watchdog};
 
         for (size_t i = 0; i < ARRAY_SIZE(events); i++) {
                 if (events[i])
@@ -484,7 +528,9 @@ remove_shared_state(struct supervisor *s)
                 semaphores_close(&s->semaphores);
         }
         if (s->setup.segment.header) {
-                segment_unlink(&s->setup.segment);
+                /* Whoever takes over and then cannot start leaves it to the next. */
+                if (!s->adopted || s->started)
+                        segment_unlink(&s->setup.segment);
                 segment_unmap(&s->setup.segment);
         }
         if (s->setup.doorbell >= 0)

@@ -11,7 +11,8 @@
 #include "segment/semaphores.h"
 #include "supervisor/children.h"
 #include "supervisor/instance.h"
-#include "supervisor/job.h"
+#include "supervisor/queue.h"
+#include "supervisor/request.h"
 #include "supervisor/runner.h"
 #include "supervisor/settings.h"
 #include "worker/worker.h"
@@ -33,11 +34,13 @@ struct supervisor {
         uint64_t clock_overhead_ns;
         uint64_t started_ns;
         struct event_base *base;
-        struct event *signals[3], *doorbell, *poll, *idle, *leave, *watchdog;
+        struct event *signals[3], *doorbell, *poll, *idle, *orphan, *leave, *watchdog;
         struct children children;
         struct queue queue;
         struct runner runner;
         struct service *service;
+        bool adopted;          /* the segment is a killed daemon's */
+        bool started;          /* it serves: what is in the segment is its own to remove */
         bool leaving;          /* SIGTERM or Stop came */
         uint64_t jobs_over_ns; /* while leaving: since when no job runs any more; 0: one does */
 };
@@ -65,6 +68,13 @@ void supervisor_leave(struct supervisor *s);
 /* The running job has ended, state, reason and result are set: tells who waits, starts the next one. */
 void supervisor_on_job_end(struct supervisor *s, struct job *job);
 
+/* A job has ended, state, reason and result are set: records it, tells who waits. */
+void supervisor_end_job(struct supervisor *s, struct job *job);
+
+/* Does the running job, taken over from a killed daemon, have somebody who waits for it? If not, it is cancelled after
+ * a while. */
+void supervisor_consider_orphan(struct supervisor *s);
+
 /* Starts the next job if none runs. */
 void supervisor_start_next(struct supervisor *s);
 
@@ -76,6 +86,11 @@ void supervisor_refresh_semaphores(struct supervisor *s);
 
 /* Looks whether a daemon with idle_exit may leave, and when to look again. */
 void supervisor_consider_idle(struct supervisor *s);
+
+/* The plan that a call of `method` (a name without its interface) makes; *ret is the caller's. 0; -EINVAL with *bad set;
+ * or -ENOMEM. */
+int supervisor_make_plan(const struct supervisor *s, const char *method, json_t *parameters, struct plan *ret,
+                         struct bad_value *bad);
 
 /* The interface's methods (methods.c). */
 extern const struct service_method supervisor_methods[];

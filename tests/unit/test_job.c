@@ -4,7 +4,7 @@
  * taken by its words. Random queues with random histories must come out in the model's order, and every position that
  * was told before must be the place at which the job then came.
  */
-#include "supervisor/job.h"
+#include "supervisor/queue.h"
 #include "supervisor/request.h"
 
 #include "run_suite.h"

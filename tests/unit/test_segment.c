@@ -10,14 +10,13 @@
 #include <errno.h>
 #include <signal.h>
 #include <stddef.h>
-#include <sys/mman.h>
 #include <sys/statvfs.h>
 #include <sys/wait.h>
 
 #define WORKERS 3
 #define CHUNKS  100
 
-static struct segment s;
+static struct segment s, taken; /* `taken` is what a later daemon adopts */
 
 static void
 setup(void)
@@ -31,6 +30,7 @@ static void
 teardown(void)
 {
         segment_unmap(&s);
+        segment_unmap(&taken);
         ck_assert_uint_eq(shm_count(false), 0);
 }
 
@@ -163,42 +163,69 @@ END_TEST
 
 /* ── what is left ── */
 
+static char reason[SEGMENT_REASON_MAX];
+
+/* As a later daemon does it; the reason is empty when it was not asked for one. */
+static int
+adopt(const char *instance)
+{
+        reason[0] = 0;
+        segment_unmap(&taken);
+        return segment_adopt(&taken, geteuid(), instance, WORKERS, CHUNKS, reason);
+}
+
+static void
+remove_all(const char *instance)
+{
+        ck_assert_int_eq(segment_remove(geteuid(), instance), 0);
+        semaphores_remove_stale(geteuid(), instance);
+}
+
 START_TEST(stale_files_of_one_instance_go)
 {
         /* Names that begin alike, as far as names of instances can. */
         static const char *const names[] = {"a", "aa", "a-1", "a_", "A", ""};
-        char *job = NULL;
 
         for (size_t i = 0; i < ARRAY_SIZE(names); i++)
                 leave_everything(shm_instance(names[i]));
         ck_assert_uint_eq(shm_count(false), ARRAY_SIZE(names) * EVERYTHING);
         for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
-                ck_assert_int_eq(segment_remove_stale(geteuid(), shm_instance(names[i]), &job), EVERYTHING);
-                ck_assert_ptr_null(job);
+                ck_assert_int_eq(semaphores_remove_stale(geteuid(), shm_instance(names[i])), EVERYTHING - 1);
+                ck_assert_int_eq(semaphores_remove_stale(geteuid(), shm_instance(names[i])), 0);
+                ck_assert_int_eq(segment_remove(geteuid(), shm_instance(names[i])), 0);
                 ck_assert_uint_eq(shm_count(false), (ARRAY_SIZE(names) - 1 - i) * EVERYTHING);
-                ck_assert_int_eq(segment_remove_stale(geteuid(), shm_instance(names[i]), &job), 0);
+                ck_assert_int_eq(segment_remove(geteuid(), shm_instance(names[i])), 0); /* gone already */
         }
         /* Another user's, with the same instance. */
         leave_everything(shm_instance("a"));
-        ck_assert_int_eq(segment_remove_stale(geteuid() + 1, shm_instance("a"), NULL), 0);
-        ck_assert_int_eq(segment_remove_stale(geteuid(), shm_instance("a"), NULL), EVERYTHING);
+        ck_assert_int_eq(semaphores_remove_stale(geteuid() + 1, shm_instance("a")), 0);
+        ck_assert_int_eq(segment_remove(geteuid() + 1, shm_instance("a")), 0);
+        ck_assert_uint_eq(shm_count(false), EVERYTHING);
+        remove_all(shm_instance("a"));
 }
 END_TEST
 
-START_TEST(job_that_was_running_is_named)
+START_TEST(stale_segment_is_adopted_as_it_was_left)
 {
-        const char *instance = shm_instance("a");
-        char *job = NULL;
+        const char *instance = shm_instance("a"), text[] = "{}";
 
+        ck_assert_int_eq(adopt(instance), -ENOENT);
         create(instance);
-        snprintf(s.record->id, sizeof(s.record->id), "0123456789abcdef");
-        s.record->running = _i == 0;
-        ck_assert_int_eq(segment_remove_stale(geteuid(), instance, &job), 1);
-        if (_i == 0)
-                ck_assert_str_eq(job, "0123456789abcdef");
-        else
-                ck_assert_ptr_null(job);
-        free(job);
+        s.header->supervisor = 0;
+        s.header->generation = 7;
+        s.run->current = 4711;
+        s.ledger[CHUNKS - 1].word = 42;
+        s.slots[2 * WORKERS].state = SLOT_RUNNING;
+        ck_assert_int_eq(journal_append(&s.record->journal, text, strlen(text)), 0);
+        ck_assert_int_eq(adopt(instance), 0);
+        ck_assert_int_eq(taken.header->supervisor, getpid());
+        ck_assert_uint_eq(taken.header->supervisor_start, process_start_time(getpid()));
+        ck_assert_uint_eq(taken.header->generation, 7);
+        ck_assert_uint_eq(taken.run->current, 4711);
+        ck_assert_uint_eq(taken.ledger[CHUNKS - 1].word, 42);
+        ck_assert_uint_eq(taken.slots[2 * WORKERS].state, SLOT_RUNNING);
+        ck_assert_int_eq(journal_check(&taken.record->journal), 0);
+        remove_all(instance);
 }
 END_TEST
 
@@ -264,14 +291,14 @@ START_TEST(segment_in_use_is_not_stale)
 {
         const char *instance = shm_instance("a");
         pid_t pid = other_supervisor(instance);
-        char *job = (char *)instance;
 
-        ck_assert_int_eq(segment_remove_stale(geteuid(), instance, &job), -EBUSY);
-        ck_assert_ptr_eq(job, instance); /* untouched on failure */
+        ck_assert_int_eq(adopt(instance), -EBUSY);
+        ck_assert_ptr_null(taken.header);
         ck_assert_uint_eq(shm_count(false), EVERYTHING);
         kill(pid, SIGKILL);
         waitpid(pid, NULL, 0);
-        ck_assert_int_eq(segment_remove_stale(geteuid(), instance, NULL), EVERYTHING);
+        ck_assert_int_eq(adopt(instance), 0);
+        remove_all(instance);
 }
 END_TEST
 
@@ -284,7 +311,8 @@ START_TEST(supervisor_that_is_not_reaped_is_dead)
 
         kill(pid, SIGKILL);
         ck_assert_int_eq(waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT), 0);
-        ck_assert_int_eq(segment_remove_stale(geteuid(), instance, NULL), EVERYTHING);
+        ck_assert_int_eq(adopt(instance), 0);
+        remove_all(instance);
         waitpid(pid, NULL, 0);
 }
 END_TEST
@@ -303,7 +331,8 @@ START_TEST(supervisor_with_another_start_time_is_dead)
         create(instance);
         s.header->supervisor = pid;
         s.header->supervisor_start = process_start_time(pid) - 1;
-        ck_assert_int_eq(segment_remove_stale(geteuid(), instance, NULL), 1);
+        ck_assert_int_eq(adopt(instance), 0);
+        remove_all(instance);
         kill(pid, SIGKILL);
         waitpid(pid, NULL, 0);
 }
@@ -311,77 +340,102 @@ END_TEST
 
 /* ── a segment that is none ── */
 
-START_TEST(foreign_content_is_only_removed)
+/* It must be refused, with this in the reason, and be left as it is. */
+static void
+refused(const char *instance, const char *why)
+{
+        uint64_t sum[3] = {0};
+
+        ck_assert_int_eq(segment_stale_processes(geteuid(), instance, on_process, sum), SEGMENT_E_UNFIT);
+        ck_assert_uint_eq(sum[0], 0);
+        ck_assert_int_eq(adopt(instance), SEGMENT_E_UNFIT);
+        ck_assert_ptr_null(taken.header);
+        ck_assert_msg(strstr(reason, why), "\"%s\" in \"%s\"", why, reason);
+}
+
+START_TEST(foreign_content_is_refused)
 {
         static const size_t sizes[] = {0, 1, sizeof(struct segment_header) - 1, sizeof(struct segment_header), 1 << 20};
         size_t size = sizes[_i / 2];
         AUTO_FREE char *content = malloc(size + 1);
-        const char *instance = shm_instance("a");
-        uint64_t sum[3] = {0};
-        char *job = NULL;
+        const char *instance = shm_instance("a"), *path = shm_path("", instance, "");
 
         memset(content, _i % 2 ? 0xff : 0, size);
-        shm_squat(shm_path("", instance, ""), content, size);
-        ck_assert_int_eq(segment_stale_processes(geteuid(), instance, on_process, sum), -ENOENT);
-        ck_assert_int_eq(segment_remove_stale(geteuid(), instance, &job), 1);
-        ck_assert_ptr_null(job);
-        ck_assert_uint_eq(sum[0], 0);
+        shm_squat(path, content, size);
+        refused(instance, "its mode is 0644 and not 0600");
+        ck_assert_int_eq(chmod(path, 0600), 0);
+        refused(instance, size < sizeof(struct segment_header) ? "fewer than its header" : "no segment of concd");
+        remove_all(instance);
 }
 END_TEST
 
-/* What a segment is read by: with any bit of it wrong, nothing in it may be believed. */
-#define FIELD(name)                                                                                                    \
-        {                                                                                                              \
-#name, offsetof(struct segment_header, name), sizeof(((struct segment_header *)0)->name)               \
-        }
-static const struct {
-        const char *name;
-        size_t offset, size;
-} fields[] = {
-        FIELD(magic),         FIELD(layout_version),
-        FIELD(layout_hash),   FIELD(size),
-        FIELD(off_run),       FIELD(off_record),
-        FIELD(off_slots),     FIELD(off_seats),
-        FIELD(off_ledger),    FIELD(max_workers),
-        FIELD(ledger_chunks), FIELD(n_slots),
-        FIELD(ready),         {"boot_id", offsetof(struct segment_header, boot_id), 36},
-};
+START_TEST(what_is_no_file_is_refused)
+{
+        const char *instance = shm_instance("a"), *path = shm_path("", instance, "");
 
-START_TEST(segment_with_a_wrong_header_is_foreign)
+        ck_assert_int_eq(_i == 0 ? mkfifo(path, 0600) : symlink("/dev/null", path), 0);
+        refused(instance, _i == 0 ? "not a regular file" : "cannot be opened");
+        remove_all(instance);
+}
+END_TEST
+
+START_TEST(segment_of_other_sizes_is_refused)
 {
         const char *instance = shm_instance("a");
 
-        for (size_t i = 0; i < 8 * fields[_i].size; i++) {
-                uint64_t sum[3] = {0};
-                char *job = NULL;
+        ck_assert_int_eq(segment_create(&s, geteuid(), instance, WORKERS + _i, CHUNKS + 1), 0);
+        ck_assert_int_eq(adopt(instance), SEGMENT_E_UNFIT);
+        ck_assert_msg(strstr(reason, "ledger_chunks 101, the configuration says 3 and 100"), "%s", reason);
+        remove_all(instance);
+}
+END_TEST
 
-                create(instance);
-                s.record->running = 1;
-                s.slots[1].state = SLOT_IDLE;
-                s.slots[1].pid = 1000;
-                ((unsigned char *)s.header)[fields[_i].offset + i / 8] ^= (unsigned char)(1 << i % 8);
-                ck_assert_msg(segment_stale_processes(geteuid(), instance, on_process, sum) == -ENOENT && sum[0] == 0,
-                              "%s, bit %zu", fields[_i].name, i);
-                ck_assert_int_eq(segment_remove_stale(geteuid(), instance, &job), 1);
-                ck_assert_msg(!job, "%s, bit %zu", fields[_i].name, i);
-                munmap(TAKE(s.header), 4096);
+START_TEST(segment_of_another_instance_is_refused)
+{
+        const char *instance = shm_instance("a");
+
+        create(instance);
+        ck_assert_int_eq(rename(shm_path("", instance, ""), shm_path("", shm_instance("b"), "")), 0);
+        refused(shm_instance("b"), "of another instance");
+        remove_all(shm_instance("b"));
+}
+END_TEST
+
+/* Each bit of the header, flipped: it is refused, or it is one that says nothing of where things lie. */
+START_TEST(flipped_bit_of_the_header_is_seen)
+{
+        const size_t fixed = offsetof(struct segment_header, checksum) + sizeof(uint64_t);
+        const char *instance = shm_instance("a");
+
+        create(instance);
+        for (size_t i = 0; i < 8 * sizeof(struct segment_header); i++) {
+                unsigned char *byte = (unsigned char *)s.header + i / 8, was;
+                bool is_ready = i / 8 - offsetof(struct segment_header, ready) < sizeof(s.header->ready);
+
+                s.header->supervisor = getpid();
+                was = *byte;
+                *byte ^= (unsigned char)(1 << i % 8);
+                ck_assert_msg(adopt(instance) == (i / 8 < fixed || is_ready ? SEGMENT_E_UNFIT : 0),
+                              "bit %zu of byte %zu: %s", i % 8, i / 8, reason);
+                ck_assert(reason[0] != 0 || taken.header);
+                *byte = was;
         }
+        remove_all(instance);
 }
 END_TEST
 
 /* The file is shorter or longer than its header says. */
-START_TEST(segment_of_another_length_is_foreign)
+START_TEST(segment_of_another_length_is_refused)
 {
         static const int changes[] = {-4096, -1, 1, 4096};
         const char *instance = shm_instance("a"), *path = shm_path("", instance, "");
-        uint64_t sum[3] = {0};
 
         create(instance);
         s.slots[1].state = SLOT_IDLE;
         s.slots[1].pid = 1000;
         ck_assert_int_eq(truncate(path, (off_t)s.header->size + changes[_i]), 0);
-        ck_assert_int_eq(segment_stale_processes(geteuid(), instance, on_process, sum), -ENOENT);
-        ck_assert_int_eq(segment_remove_stale(geteuid(), instance, NULL), 1);
+        refused(instance, "bytes and not");
+        remove_all(instance);
 }
 END_TEST
 
@@ -399,14 +453,17 @@ main(void)
         tcase_add_test(life, memory_that_is_not_there_is_refused);
         tcase_add_test(life, name_stays_when_unmapped);
         tcase_add_test(stale, stale_files_of_one_instance_go);
-        tcase_add_loop_test(stale, job_that_was_running_is_named, 0, 2);
+        tcase_add_test(stale, stale_segment_is_adopted_as_it_was_left);
         tcase_add_test(stale, processes_of_a_stale_segment_are_named);
         tcase_add_test(stale, segment_in_use_is_not_stale);
         tcase_add_test(stale, supervisor_that_is_not_reaped_is_dead);
         tcase_add_test(stale, supervisor_with_another_start_time_is_dead);
-        tcase_add_loop_test(foreign, foreign_content_is_only_removed, 0, 10);
-        tcase_add_loop_test(foreign, segment_with_a_wrong_header_is_foreign, 0, ARRAY_SIZE(fields));
-        tcase_add_loop_test(foreign, segment_of_another_length_is_foreign, 0, 4);
+        tcase_add_loop_test(foreign, foreign_content_is_refused, 0, 10);
+        tcase_add_loop_test(foreign, what_is_no_file_is_refused, 0, 2);
+        tcase_add_loop_test(foreign, segment_of_other_sizes_is_refused, 0, 2);
+        tcase_add_test(foreign, segment_of_another_instance_is_refused);
+        tcase_add_test(foreign, flipped_bit_of_the_header_is_seen);
+        tcase_add_loop_test(foreign, segment_of_another_length_is_refused, 0, 4);
         for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
                 tcase_set_timeout(cases[i], 30);
                 tcase_add_checked_fixture(cases[i], setup, teardown);
