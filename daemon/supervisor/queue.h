@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The queue of jobs. One runs at a time. Users take turns: the next job is the oldest one of the user whose last turn is
- * longest ago. Ended jobs are kept for a while, so that whoever asks late still gets the result.
+ * The queue of jobs. One runs at a time. Users take turns: the next job is the oldest one of the user whose last turn
+ * is longest ago. Ended jobs are kept for a while, so that whoever asks late still gets the result.
  */
 #ifndef CONCD_QUEUE_H
 #define CONCD_QUEUE_H

@@ -24,10 +24,11 @@ struct seat_census recovery_census(const struct supervisor *s);
 void recovery_of_death(struct supervisor *s, const struct child_death *death);
 
 /*
- * Recovers all that the workers of a dead supervisor left in the run: every line is free again, every task that is done
- * is counted for its seat, every seat is empty, every slot free, the locks are new, and the run is closed. Deaths while no supervisor
- * lived are nobody's fault. Only when none of them lives any more, and on a run that is sound; it can be killed and
- * repeated. Permits and semaphores must be new. 0 or -ENOMEM; nothing was changed then.
+ * Recovers all that the workers of a dead supervisor left in the run: every line is free again, every task that is
+ * done is counted for its seat, every seat is empty and every slot free, the locks are new, and the run is closed.
+ * Deaths while no supervisor lived are nobody's fault. Only when none of the workers lives any more, and on a run that
+ * is sound; the permits of the guard are made anew by who makes its semaphore. Can be killed and repeated. 0 or
+ * -ENOMEM; nothing was changed then.
  */
 int recovery_of_herd(struct segment *segment);
 
