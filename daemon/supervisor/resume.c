@@ -5,8 +5,8 @@
  *   segment_adopt()        the header, before anything else is read
  *   journal_check()        every entry's length and sum; one that is wrong empties the journal
  *   resume_running()       the running job's text: its sum, its JSON, and then the same checks as for a call of Run
- *   resume_run_is_sound()  the run is the one that this request makes: spec and geometry are computed again and compared;
- *                          every owner, progress, claim and count is within its bounds
+ *   resume_run_is_sound()  the run is the one that this request makes: spec and geometry are computed again and
+ *                          compared; every owner, progress, claim and count is within its bounds
  *
  * Sums of results have no second source: a bit that flips in one goes unnoticed.
  *
@@ -160,7 +160,7 @@ read_journal(struct supervisor *s)
 }
 
 static void
-lose_queued(struct supervisor *s)
+lose_queued(struct supervisor *s, const char *reason)
 {
         struct job *job, *next;
 
@@ -170,9 +170,8 @@ lose_queued(struct supervisor *s)
                         continue;
                 TAILQ_REMOVE(&s->queue.ended, job, entry);
                 s->queue.n_ended--;
-                end_lost(s, job, "the daemon was killed while it waited in the queue");
+                end_lost(s, job, reason);
         }
-        queue_trim(&s->queue, s->config.keep_results);
 }
 
 /* ── the running job ── */
@@ -241,7 +240,7 @@ resume_running(struct supervisor *s)
                 return 0;
         job = read_running(&segment->record->running);
         if (!job) {
-                log_warning("a job was running, and its record is damaged: it is lost");
+                lose_queued(s, "the daemon was killed, and its record of the job that was running is damaged");
                 return 0;
         }
         known = queue_find(&s->queue, job->id);
@@ -272,7 +271,8 @@ resume_jobs(struct supervisor *s)
         r = resume_running(s);
         if (r < 0)
                 return r;
-        lose_queued(s);
+        lose_queued(s, "the daemon was killed while it waited in the queue");
+        queue_trim(&s->queue, s->config.keep_results);
         if (!s->queue.running)
                 record_end(segment->record);
         if (!s->queue.running || !record_run_is_open(segment))
@@ -288,5 +288,6 @@ resume_go_on(struct supervisor *s)
         if (!job)
                 return;
         log_warning("job %s of %s, which a killed daemon was running, goes on: %s", job->id, job->user, job->summary);
+        supervisor_consider_orphan(s);
         runner_resume(s, job);
 }

@@ -87,8 +87,8 @@ void supervisor_refresh_semaphores(struct supervisor *s);
 /* Looks whether a daemon with idle_exit may leave, and when to look again. */
 void supervisor_consider_idle(struct supervisor *s);
 
-/* The plan that a call of `method` (a name without its interface) makes; *ret is the caller's. 0; -EINVAL with *bad set;
- * or -ENOMEM. */
+/* The plan that a call of `method` (a name without its interface) makes; *ret is the caller's. 0; -EINVAL with *bad
+ * set; or -ENOMEM. */
 int supervisor_make_plan(const struct supervisor *s, const char *method, json_t *parameters, struct plan *ret,
                          struct bad_value *bad);
 
