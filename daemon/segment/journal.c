@@ -57,10 +57,11 @@ journal_append(struct journal *j, const char *text, size_t length)
 {
         uint64_t head = atomic_load_explicit(&j->head, memory_order_relaxed);
         uint64_t tail = atomic_load_explicit(&j->tail, memory_order_relaxed);
-        struct entry entry = {.length = length, .checksum = checksum_add(CHECKSUM_INIT, text, length)}, oldest;
+        struct entry entry = {.length = length}, oldest;
 
         if (length > JOURNAL_BYTES || entry_size(length) > JOURNAL_BYTES)
                 return -EMSGSIZE;
+        entry.checksum = checksum_add(CHECKSUM_INIT, text, length);
         while (head + entry_size(length) - tail > JOURNAL_BYTES) {
                 get(j, tail, &oldest, sizeof(oldest));
                 tail += entry_size(oldest.length);

@@ -32,6 +32,13 @@ seat_owner(uint64_t word)
         return word & 0xffff;
 }
 
+/* Is a worker on it? */
+static inline bool
+seat_is_taken(uint64_t word)
+{
+        return seat_state(word) == SEAT_TAKEN || seat_state(word) == SEAT_READY;
+}
+
 static inline uint64_t
 current_pack(uint64_t run, enum worker_kind kind, bool open)
 {

@@ -18,12 +18,6 @@
 #include <string.h>
 #include <sys/wait.h>
 
-static bool
-is_seated(uint64_t word)
-{
-        return seat_state(word) == SEAT_TAKEN || seat_state(word) == SEAT_READY;
-}
-
 struct seat_census
 recovery_census(const struct supervisor *s)
 {
@@ -32,7 +26,7 @@ recovery_census(const struct supervisor *s)
         for (uint32_t i = 0; i < s->setup.segment.run->spec.seats; i++) {
                 uint64_t word = atomic_load_explicit(&s->setup.segment.seats[i].word, memory_order_acquire);
 
-                c.seated += is_seated(word);
+                c.seated += seat_is_taken(word);
                 c.empty += seat_state(word) == SEAT_EMPTY;
         }
         return c;
@@ -67,7 +61,7 @@ recovery_close_seats(struct supervisor *s)
 
                 if (!atomic_compare_exchange_strong(&s->setup.segment.seats[i].word, &word,
                                                     seat_pack(s->runner.run, SEAT_DONE, 0)))
-                        closed = closed && !is_seated(word);
+                        closed = closed && !seat_is_taken(word);
         }
         return closed;
 }
@@ -87,7 +81,7 @@ recovery_kill_seated(struct supervisor *s)
         for (uint32_t i = 0; i < s->setup.segment.run->spec.seats; i++) {
                 uint64_t word = atomic_load(&s->setup.segment.seats[i].word);
 
-                if (is_seated(word))
+                if (seat_is_taken(word))
                         children_kill(&s->children, seat_owner(word) - 1, SIGKILL);
         }
 }
@@ -164,7 +158,7 @@ seat_of(struct supervisor *s, uint32_t slot, uint32_t *ret_index)
         for (uint32_t i = 0; i < s->setup.segment.run->spec.seats; i++) {
                 uint64_t word = atomic_load(&s->setup.segment.seats[i].word);
 
-                if (is_seated(word) && seat_owner(word) == slot + 1) {
+                if (seat_is_taken(word) && seat_owner(word) == slot + 1) {
                         *ret_index = i;
                         return &s->setup.segment.seats[i];
                 }
@@ -406,7 +400,7 @@ recovery_of_herd(struct segment *segment)
         for (uint32_t i = 0; i < run->spec.seats; i++) {
                 struct seat *seat = &segment->seats[i];
 
-                if (is_seated(atomic_load(&seat->word)))
+                if (seat_is_taken(atomic_load(&seat->word)))
                         settle_orphan(segment, seat);
         }
         recovered = ledger_recover(segment->ledger, &run->spec.geometry, verdict, NULL, NULL);
@@ -416,7 +410,7 @@ recovery_of_herd(struct segment *segment)
         totals_repair(segment);
         for (uint32_t i = 0; i < run->spec.seats; i++) {
                 struct seat *seat = &segment->seats[i];
-                bool seated = is_seated(atomic_load(&seat->word));
+                bool seated = seat_is_taken(atomic_load(&seat->word));
 
                 atomic_store(&seat->word, seat_pack(number, SEAT_EMPTY, 0));
                 /* The death of the thread host is one death. */
@@ -425,61 +419,4 @@ recovery_of_herd(struct segment *segment)
         }
         memset(segment->slots, 0, segment->header->n_slots * sizeof(*segment->slots));
         return 0;
-}
-
-/* ── tasks that take too long ── */
-
-/*
- * Waiting for the interpreter lock is not hanging: under it only the holder, and who is between blocking marks, can be
- * to blame. Reads words that the thread host is writing; a wrong guess is put right at the next look.
- */
-static bool
-may_stall(const struct supervisor *s, uint32_t seat)
-{
-        struct run *run = s->setup.segment.run;
-        const struct gil *gil = gil_of(run);
-
-        if (!modes[run->spec.mode].gil || atomic_load(&s->setup.segment.seats[seat].in_block))
-                return true;
-        return __atomic_load_n(&gil->locked, __ATOMIC_RELAXED) &&
-               __atomic_load_n(&gil->last_holder, __ATOMIC_RELAXED) == seat + 1;
-}
-
-static void
-look_at_seat(struct supervisor *s, uint32_t i, uint64_t timeout_ns, uint64_t now)
-{
-        struct segment *segment = &s->setup.segment;
-        struct stall *stall = &s->runner.stalls[i];
-        uint64_t seat_word = atomic_load(&segment->seats[i].word);
-        uint32_t claim = atomic_load(&segment->seats[i].claim);
-        uint64_t word = 0;
-        struct slot *slot;
-
-        if (claim > 0 && claim <= segment->run->spec.geometry.n_lines)
-                word = atomic_load(&segment->ledger[claim - 1].word);
-        if (!is_seated(seat_word) || claim == 0 || claim != stall->claim || word != stall->word || !may_stall(s, i)) {
-                *stall = (struct stall){claim, word, now};
-                return;
-        }
-        if (now - stall->since_ns < timeout_ns)
-                return;
-        slot = &segment->slots[seat_owner(seat_word) - 1];
-        if (atomic_load(&slot->blame) == BLAME_TIMEOUT)
-                return; /* killed already, not reaped yet */
-        log_info("a task of worker %u exceeds its time limit; its worker is killed", i);
-        atomic_store(&slot->blame, BLAME_TIMEOUT);
-        children_kill(&s->children, seat_owner(seat_word) - 1, SIGKILL);
-        stall->since_ns = now;
-}
-
-void
-recovery_find_stalled(struct supervisor *s)
-{
-        const struct variant *v;
-
-        if (!s->runner.active || !s->runner.begun)
-                return;
-        v = &s->runner.job->plan.variants[s->runner.job->plan.steps[s->runner.step].variant];
-        for (uint32_t i = 0; v->timeout_ns && i < s->setup.segment.run->spec.seats; i++)
-                look_at_seat(s, i, v->timeout_ns, clock_now_ns());
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the supervisor does about workers that died or hang: the order is ledger first, permits second, and only
+ * What the supervisor does about workers that died: the order is ledger first, permits second, and only
  * then is a seat or a slot given out again.
  */
 #ifndef CONCD_RECOVERY_H
@@ -40,9 +40,6 @@ void recovery_reopen_seat(struct supervisor *s, uint32_t seat);
 
 /* Kills every worker that is on a seat. */
 void recovery_kill_seated(struct supervisor *s);
-
-/* Kills the workers whose task has been going on for longer than its time limit. */
-void recovery_find_stalled(struct supervisor *s);
 
 /* Worker deaths within the present run, and how many of them came from outside. */
 uint64_t recovery_restarts(const struct supervisor *s);

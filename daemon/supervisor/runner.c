@@ -29,7 +29,6 @@
 #include <signal.h>
 #include <string.h>
 
-#define TICK_MS         200
 #define STALL_MIN_MS    1 /* how often a task's time limit is looked after: a quarter of it, within these */
 #define STALL_MS        50
 #define STOP_PATIENCE_S 1
@@ -57,6 +56,7 @@ on_tick(evutil_socket_t fd, short what, void *arg)
         struct supervisor *s = arg;
 
         runner_call_missing(s);
+        stall_feel_pulses(s);
         supervisor_send_progress(s);
         runner_poll(s);
 }
@@ -64,7 +64,7 @@ on_tick(evutil_socket_t fd, short what, void *arg)
 static void
 on_stall(evutil_socket_t fd, short what, void *arg)
 {
-        recovery_find_stalled(arg);
+        stall_find_late(arg);
 }
 
 static void
@@ -117,14 +117,20 @@ on_kill(evutil_socket_t fd, short what, void *arg)
 int
 runner_init(struct runner *r, struct supervisor *s)
 {
+        uint32_t max_workers = s->setup.segment.header->max_workers;
+
         memset(r, 0, sizeof(*r));
-        r->stalls = calloc(s->setup.segment.header->max_workers, sizeof(*r->stalls));
+        r->stalls = calloc(max_workers, sizeof(*r->stalls));
+        r->pulses = calloc(max_workers, sizeof(*r->pulses));
+        r->child_pulses = calloc(1 + max_workers, sizeof(*r->child_pulses));
         r->tick = event_new(s->base, -1, EV_PERSIST, on_tick, s);
         r->stall = event_new(s->base, -1, EV_PERSIST, on_stall, s);
         r->duration = evtimer_new(s->base, on_duration, s);
         r->deadline = evtimer_new(s->base, on_deadline, s);
         r->kill = evtimer_new(s->base, on_kill, s);
-        return r->stalls && r->tick && r->stall && r->duration && r->deadline && r->kill ? 0 : -ENOMEM;
+        return r->stalls && r->pulses && r->child_pulses && r->tick && r->stall && r->duration && r->deadline && r->kill
+                       ? 0
+                       : -ENOMEM;
 }
 
 void
@@ -137,6 +143,8 @@ runner_deinit(struct runner *r)
                         event_free(events[i]);
         }
         free(r->stalls);
+        free(r->pulses);
+        free(r->child_pulses);
         free(r->stop_reason);
         figures_free(r->last);
 }
@@ -150,7 +158,7 @@ to_timeval(uint64_t ns)
 static void
 start_ticks(struct supervisor *s)
 {
-        const struct timeval tick = to_timeval(TICK_MS * NS_PER_MS);
+        const struct timeval tick = to_timeval(RUNNER_TICK_NS);
         uint64_t timeout_ms = present_variant(&s->runner)->timeout_ns / NS_PER_MS;
 
         event_add(s->runner.tick, &tick);

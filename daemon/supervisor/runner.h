@@ -8,18 +8,15 @@
 
 #include "supervisor/figures.h"
 #include "supervisor/job.h"
+#include "supervisor/stall.h"
 
 #include <event2/event.h>
 #include <stdbool.h>
 
 struct supervisor;
 
-/* Where a seat's worker stood when it was last looked at; for the time limit of a task. */
-struct stall {
-        uint32_t claim;
-        uint64_t word;
-        uint64_t since_ns;
-};
+/* How often a run is looked at that gives no sign. */
+#define RUNNER_TICK_NS (200 * NS_PER_MS)
 
 struct runner {
         struct job *job; /* NULL: idle */
@@ -33,6 +30,7 @@ struct runner {
         double steal_before_s;
         uint64_t kills_in_vain, done_at_kill; /* kills in a row without progress */
         struct stall *stalls;                 /* one a seat */
+        struct pulse *pulses, *child_pulses;  /* one a seat, one a child */
         struct event *tick, *stall, *duration, *deadline, *kill;
         struct figures *last; /* of the last step that counts */
 };

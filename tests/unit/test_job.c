@@ -66,6 +66,84 @@ end_next(void)
 
 /* ── one job ── */
 
+/* What a later daemon reads is what was written: of a job that runs, and of one that has ended. */
+START_TEST(job_survives_its_daemon)
+{
+        struct job *job = make_job(12345), *again;
+        AUTO_JSON json_t *json = NULL;
+
+        job->state = _i == 0 ? JOB_RUNNING : JOB_FAILED;
+        job->reason = _i == 0 ? NULL : strdup("it is \"so\"");
+        job->result = _i == 0 ? NULL : json_pack("{s:i}", "done", 7);
+        job->detached = _i == 0;
+        json = job_to_json(job);
+        again = job_from_json(json);
+        ck_assert_ptr_nonnull(again);
+        ck_assert_str_eq(again->id, job->id);
+        ck_assert_str_eq(again->user, "12345");
+        ck_assert_str_eq(again->method, "Run");
+        ck_assert_str_eq(again->summary, job->summary);
+        ck_assert_uint_eq(again->uid, 12345);
+        ck_assert_int_eq(again->state, job->state);
+        ck_assert_int_eq(again->detached, job->detached);
+        ck_assert(again->submitted == job->submitted);
+        ck_assert(_i == 0 ? again->reason == NULL : strcmp(again->reason, job->reason) == 0);
+        ck_assert_int_eq(json_equal(again->result, job->result) || _i == 0, 1);
+        ck_assert(_i == 0 ? json_equal(again->request, job->request) : again->request == NULL);
+        job_free(job);
+        job_free(again);
+}
+END_TEST
+
+/* Anything missing or of another type: no job. */
+START_TEST(job_of_broken_json_is_none)
+{
+        struct job *job = make_job(0), *again;
+        AUTO_JSON json_t *whole = job_to_json(job);
+        const char *key;
+        json_t *value;
+
+        json_object_foreach(whole, key, value)
+        {
+                AUTO_JSON json_t *broken = json_copy(whole);
+
+                json_object_del(broken, key);
+                ck_assert_msg(job_from_json(broken) == NULL, "without %s", key);
+                if (strcmp(key, "reason") == 0 || strcmp(key, "request") == 0 || strcmp(key, "result") == 0)
+                        continue; /* these may be null */
+                json_object_set_new(broken, key, json_null());
+                ck_assert_msg(job_from_json(broken) == NULL, "%s null", key);
+        }
+        json_object_set_new(whole, "state", json_string("dreaming"));
+        ck_assert_ptr_null(job_from_json(whole));
+        json_object_set_new(whole, "state", json_string("done"));
+        again = job_from_json(whole);
+        ck_assert_ptr_nonnull(again);
+        job_free(again);
+        json_object_set_new(whole, "id", json_string("0123456789abcdef0123456789abcdef0"));
+        ck_assert_ptr_null(job_from_json(whole));
+        job_free(job);
+}
+END_TEST
+
+/* The last word about an id counts. */
+START_TEST(restored_job_replaces_what_was_known)
+{
+        struct job *first = make_job(0), *second = make_job(0), *other = make_job(0);
+
+        memcpy(second->id, first->id, sizeof(second->id));
+        second->state = other->state = JOB_DONE;
+        queue_restore(&q, first);
+        queue_restore(&q, other);
+        queue_restore(&q, second);
+        ck_assert_uint_eq(q.n_ended, 2);
+        ck_assert_ptr_eq(queue_find(&q, second->id), second);
+        queue_trim(&q, 1);
+        ck_assert_uint_eq(q.n_ended, 1);
+        ck_assert_ptr_eq(queue_find(&q, second->id), second);
+}
+END_TEST
+
 START_TEST(job_is_made)
 {
         static const char id[] = "0123456789abcdef0123456789abcdef";
@@ -332,8 +410,8 @@ ended(void)
         struct job *job;
         unsigned n = 0;
 
-        TAILQ_FOREACH (job, &q.ended, entry)
-                n++;
+        TAILQ_FOREACH(job, &q.ended, entry)
+        n++;
         return n;
 }
 
@@ -413,6 +491,9 @@ main(void)
         tcase_set_timeout(tc, 30);
         tcase_add_checked_fixture(tc, setup, teardown);
         tcase_add_test(tc, job_is_made);
+        tcase_add_loop_test(tc, job_survives_its_daemon, 0, 2);
+        tcase_add_test(tc, job_of_broken_json_is_none);
+        tcase_add_test(tc, restored_job_replaces_what_was_known);
         tcase_add_test(tc, user_without_a_name_is_a_number);
         tcase_add_test(tc, ids_are_well_formed_and_unique);
         tcase_add_test(tc, states_have_names);

@@ -94,6 +94,25 @@ START_TEST(dead_process_that_is_not_reaped_has_none)
 }
 END_TEST
 
+START_TEST(who_is_stopped_is_known)
+{
+        pid_t pid = sleeper_fork();
+        int status;
+
+        ck_assert(!process_is_stopped(pid));
+        kill(pid, SIGSTOP);
+        ck_assert_int_eq(waitpid(pid, &status, WUNTRACED), pid);
+        ck_assert(process_is_stopped(pid));
+        ck_assert_uint_gt(process_start_time(pid), 0);
+        kill(pid, SIGCONT);
+        ck_assert_int_eq(waitpid(pid, &status, WCONTINUED), pid);
+        ck_assert(!process_is_stopped(pid));
+        sleeper_kill(pid);
+        ck_assert(!process_is_stopped(pid));
+        ck_assert(!process_is_stopped(0));
+}
+END_TEST
+
 START_TEST(no_descriptor_is_left_open)
 {
         int before = open("/dev/null", O_RDONLY | O_CLOEXEC), after;
@@ -118,6 +137,7 @@ main(void)
         tcase_add_loop_test(tc, name_does_not_matter, 0, 5);
         tcase_add_test(tc, who_is_not_there_has_none);
         tcase_add_test(tc, dead_process_that_is_not_reaped_has_none);
+        tcase_add_test(tc, who_is_stopped_is_known);
         tcase_add_test(tc, no_descriptor_is_left_open);
         suite_add_tcase(suite, tc);
         return run_suite(suite);

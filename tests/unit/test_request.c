@@ -58,9 +58,8 @@ request(const char *text)
 
 /* Parses; on success *ret_line says all of it, else *bad does. Both are freed with the test's process. */
 static int
-parse(const char *text, char **ret_line, struct bad_value *bad)
+parse_json(json_t *p, char **ret_line, struct bad_value *bad, struct variant *ret, uint64_t *ret_deadline_ns)
 {
-        AUTO_JSON json_t *p = request(text);
         struct variant v, untouched;
         uint64_t deadline_ns = 42;
         char cpus[CPUS_TEXT_MAX];
@@ -86,7 +85,19 @@ parse(const char *text, char **ret_line, struct bad_value *bad)
                                   cpus_format(cpus, sizeof(cpus), &v.cpus), (long long)v.params[0],
                                   (long long)v.params[1]),
                          0);
+        *ret = v;
+        *ret_deadline_ns = deadline_ns;
         return 0;
+}
+
+static int
+parse(const char *text, char **ret_line, struct bad_value *bad)
+{
+        AUTO_JSON json_t *p = request(text);
+        struct variant v;
+        uint64_t deadline_ns;
+
+        return parse_json(p, ret_line, bad, &v, &deadline_ns);
 }
 
 static void
@@ -166,9 +177,35 @@ START_TEST(good_values_are_taken)
 }
 END_TEST
 
+/* A later daemon, with other CPUs and another configuration, makes the same of what was recorded. */
+START_TEST(recorded_request_makes_the_same_variant)
+{
+        AUTO_JSON json_t *p = request(good[_i].request), *recorded = NULL;
+        AUTO_FREE char *line = NULL, *again = NULL, *text = NULL;
+        struct bad_value bad;
+        uint64_t deadline_ns;
+        struct variant v;
+
+        limits.ledger_chunks = good[_i].part ? 64 : 16384;
+        limits.deadline_ns = _i % 2 ? 77 * NS_PER_S : 0;
+        ck_assert_int_eq(parse_json(p, &line, &bad, &v, &deadline_ns), 0);
+        recorded = request_of_variant(p, &v, deadline_ns);
+        text = json_dumps(recorded, 0);
+        json_decref(recorded);
+        recorded = request(text);
+        CPU_SET(1, &limits.cpus);
+        CPU_SET(4, &limits.cpus);
+        limits.quota_cpus = 1;
+        if (deadline_ns)
+                limits.deadline_ns = 5 * NS_PER_S;
+        ck_assert_msg(parse_json(recorded, &again, &bad, &v, &deadline_ns) == 0, "%s: %s", text, bad.field);
+        ck_assert_str_eq(again, line);
+}
+END_TEST
+
 #define RANGE_DURATION "1000000 to " LONGEST
-#define WORKLOADS        "calc, nop, spin, sleep, fail"
-#define MODE_NAMES       "sequential, process, thread, gil"
+#define WORKLOADS      "calc, nop, spin, sleep, fail"
+#define MODE_NAMES     "sequential, process, thread, gil"
 
 static const struct {
         const char *request, *field, *given, *allowed;
@@ -382,6 +419,7 @@ main(void)
 
         tcase_add_checked_fixture(tc, setup, teardown);
         tcase_add_loop_test(tc, good_values_are_taken, 0, ARRAY_SIZE(good));
+        tcase_add_loop_test(tc, recorded_request_makes_the_same_variant, 0, ARRAY_SIZE(good));
         tcase_add_loop_test(tc, bad_values_are_named, 0, ARRAY_SIZE(bad_values));
         tcase_add_test(tc, bad_choices_are_named);
         tcase_add_loop_test(tc, least_chunk_of_the_refusal_is_the_least, 0, ARRAY_SIZE(counts));
