@@ -51,7 +51,8 @@
         X(jobs, queue_per_user, queue_per_user, COUNT, 1, 100000, "16", LIVE, "jobs that may wait, of one user") \
         X(jobs, keep_results, keep_results, COUNT, 1, 10000, "64", LIVE, "finished jobs that are kept") \
         X(jobs, heartbeat, heartbeat_ns, DURATION, 0, 3600000000000, "5s", LIVE, \
-          "a worker that is stopped, or holds the guard, is killed after this time without a sign of life; 0 is never") \
+          "a worker that is stopped, or holds the guard, is killed after this time without a sign of life; " \
+          "0 is never") \
         X(jobs, reattach, reattach_ns, DURATION, 10000000, 604800000000000, "10s", LIVE, \
           "how long a job whose callers were lost with a killed daemon waits for somebody to ask for it") \
         X(jobs, keep_unfetched, keep_unfetched_ns, DURATION, 1000000000, 604800000000000, "15min", LIVE, \

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * hold_guard INSTANCE SLOT STATE: makes the segment of a running daemon look as if the worker in SLOT stood still within
- * the guard: `held` (token and cell are its), `acquiring` (it has the token, the cell is free) or `releasing` (the cell
- * is free, the post to come). For a worker that hangs elsewhere, so that it does not disagree.
+ * hold_guard INSTANCE SLOT STATE: makes the segment of a running daemon look as if the worker in SLOT stood still
+ * within the guard: `held` (token and cell are its), `acquiring` (it has the token, the cell is free) or `releasing`
+ * (the cell is free, the post to come). For a worker that hangs elsewhere, so that it does not disagree.
  */
 #include "segment/segment.h"
 #include "segment/semaphores.h"

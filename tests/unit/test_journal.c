@@ -140,7 +140,7 @@ START_TEST(damage_is_seen)
                 if (round < 128) {
                         byte = (unsigned char *)(round < 64 ? &j->head : &j->tail) + round % 64 / 8;
                         *byte ^= (unsigned char)(1 << round % 8);
-                        /* A tail that came to stand on a later entry, or a head on an earlier one, is a shorter journal. */
+                        /* A tail on a later entry, or a head on an earlier one, is a shorter journal. */
                         if (journal_check(j) == 0) {
                                 ck_assert_uint_le(tail, j->tail);
                                 ck_assert_uint_ge(head, j->head);
