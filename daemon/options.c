@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "options.h"
 
+#include "shared/log.h"
+
 #include <getopt.h>
 
 enum { OPT_CONFIG = 256, OPT_SET, OPT_INSTANCE, OPT_SOCKET, OPT_PRIVATE, OPT_CHECK, OPT_PRINT, OPT_VERSION, OPT_HELP };
@@ -83,6 +85,7 @@ options_parse(int argc, char **argv, struct options *ret)
         *ret = (struct options){.action = OPTIONS_RUN};
         ret->settings.settings = calloc((size_t)argc + 1, sizeof(char *));
         if (!ret->settings.settings) {
+                log_error("out of memory");
                 ret->action = OPTIONS_ERROR;
                 return;
         }

@@ -273,6 +273,18 @@ on_accept_error(struct evconnlistener *listener, void *arg)
 }
 
 static void
+close_listener(struct service *service)
+{
+        evutil_socket_t fd;
+
+        if (!service->listener)
+                return;
+        fd = evconnlistener_get_fd(service->listener);
+        evconnlistener_free(TAKE(service->listener));
+        close(fd);
+}
+
+static void
 end_rest(struct service *service)
 {
         event_del(service->rest);
@@ -333,9 +345,7 @@ service_free(struct service *service)
         if (!service)
                 return;
         service->on_clients_changed = NULL;
-        if (service->listener)
-                evconnlistener_free(service->listener);
-        service->listener = NULL;
+        close_listener(service);
         while ((s = TAILQ_FIRST(&service->sessions)))
                 session_free(s);
         if (service->rest)
@@ -360,11 +370,16 @@ service_listen(struct service *service, int fd)
 {
         if (service->listener)
                 return -EBUSY;
-        service->listener = evconnlistener_new(service->base, on_accept, service,
-                                               LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC, 0, fd);
+        service->listener =
+                evconnlistener_new(service->base, on_accept, service, LEV_OPT_CLOSE_ON_EXEC | LEV_OPT_DISABLED, 0, fd);
         if (!service->listener)
                 return -ENOMEM;
         evconnlistener_set_error_cb(service->listener, on_accept_error);
+        /* Not by evconnlistener_new(), which would not say when this fails. */
+        if (evconnlistener_enable(service->listener) < 0) {
+                evconnlistener_free(TAKE(service->listener));
+                return -ENOMEM;
+        }
         return 0;
 }
 
@@ -373,9 +388,7 @@ service_shutdown(struct service *service)
 {
         service->stopping = true;
         event_del(service->rest);
-        if (service->listener)
-                evconnlistener_free(service->listener);
-        service->listener = NULL;
+        close_listener(service);
 }
 
 unsigned

@@ -24,6 +24,7 @@
  */
 #include "protocol/service-private.h"
 
+#include "protocol/json-memory.h"
 #include "shared/log.h"
 #include "shared/varlink.h"
 
@@ -102,6 +103,28 @@ free_message(const void *data, size_t len, void *arg)
         free(arg);
 }
 
+/* The message, or when there was no memory to make it whole, an error that says so. NULL when not even that goes. */
+static char *
+encode(const struct call *call, const char *error, json_t *parameters, bool continues, size_t *ret_len)
+{
+        struct service *service = call->session->service;
+        char *message = json_memory_failed() ? NULL
+                                             : service_encode(service, call->idl, call->method, error, parameters,
+                                                              continues, ret_len);
+        AUTO_JSON json_t *why = NULL;
+
+        if (message && !json_memory_failed())
+                return message;
+        free(message);
+        log_error("out of memory for a reply of %s", call->method ? call->method : "an unknown method");
+        why = json_pack("{s:s}", "what", "out of memory");
+        message = why ? service_encode(service, service->own, NULL, "Internal", why, false, ret_len) : NULL;
+        if (!json_memory_failed())
+                return message;
+        free(message);
+        return NULL;
+}
+
 static void
 call_send(struct call *call, const char *error, json_t *parameters, bool continues)
 {
@@ -111,13 +134,16 @@ call_send(struct call *call, const char *error, json_t *parameters, bool continu
 
         if (call->oneway || s->doom)
                 return;
-        message = service_encode(s->service, call->idl, call->method, error, parameters, continues, &len);
+        message = encode(call, error, parameters, continues, &len);
         if (!message ||
             evbuffer_add_reference(bufferevent_get_output(s->bev), message, len, free_message, message) < 0) {
                 free(message);
                 session_doom(s, "out of memory");
         } else if (unread(s) > s->service->limits.max_unread) {
                 session_doom(s, "too much unread output");
+        } else if (bufferevent_enable(s->bev, EV_WRITE) < 0) {
+                /* libevent does this by itself, but when memory was short it may not have, and would not tell. */
+                session_doom(s, "cannot be written to");
         }
 }
 
@@ -156,7 +182,8 @@ call_reply(struct call *call, json_t *parameters)
 void
 call_progress(struct call *call, json_t *parameters)
 {
-        if (call->more && unread(call->session) == 0)
+        /* One that is not whole is left out: there will be another. */
+        if (call->more && unread(call->session) == 0 && !json_memory_failed())
                 call_send(call, NULL, parameters, true);
         json_decref(parameters);
 }
@@ -371,8 +398,8 @@ request_timeout(const struct session *s)
         return (struct timeval){.tv_sec = (time_t)(ns / NS_PER_S), .tv_usec = (suseconds_t)(ns % NS_PER_S / 1000)};
 }
 
-/* The deadline of a partial request starts with its first byte and no later one moves it. */
-static void
+/* The deadline of a partial request starts with its first byte and no later one moves it. False when out of memory. */
+static bool
 session_set_timer(struct session *s)
 {
         struct timeval second = {.tv_sec = 1}, timeout = request_timeout(s);
@@ -380,7 +407,8 @@ session_set_timer(struct session *s)
         if (s->eof ? !s->call : (s->call || unheard(s) == 0))
                 event_del(s->timer);
         else if (!event_pending(s->timer, EV_TIMEOUT, NULL))
-                event_add(s->timer, s->eof ? &second : &timeout);
+                return event_add(s->timer, s->eof ? &second : &timeout) == 0;
+        return true;
 }
 
 /* Is it over without anybody's fault? */
@@ -398,12 +426,12 @@ session_settle(struct session *s)
                 session_doom(s, "too many requests behind a call in progress");
         if (s->eof && !s->call && unheard(s) > 0)
                 session_stop_reading(s, "closed within a request");
+        if (!s->doom && !is_finished(s) && !session_set_timer(s))
+                s->doom = "out of memory";
         if (s->doom)
                 log_info("client pid %d uid %u dropped: %s", s->peer.pid, s->peer.uid, s->doom);
         if (s->doom || is_finished(s))
                 session_free(s);
-        else
-                session_set_timer(s);
 }
 
 /* What every event callback ends with. The session may be gone then. */

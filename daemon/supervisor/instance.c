@@ -65,8 +65,12 @@ take_lock(struct instance *i)
                 return i->lock;
         if (fcntl(i->lock, F_SETLK, &lock) == 0)
                 return 0;
-        if (errno != EAGAIN && errno != EACCES)
-                return -errno;
+        if (errno != EAGAIN && errno != EACCES) {
+                int r = -errno;
+
+                log_error("cannot lock instance %s: %s", i->name, strerror(-r));
+                return r;
+        }
         if (fcntl(i->lock, F_GETLK, &lock) == 0 && lock.l_type != F_UNLCK)
                 log_error("instance %s is already running, pid %d", i->name, lock.l_pid);
         else

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "supervisor/record.h"
 
+#include "protocol/json-memory.h"
 #include "segment/seat.h"
 #include "shared/log.h"
 
@@ -13,6 +14,8 @@ job_text(const struct job *job)
         AUTO_JSON json_t *json = job_to_json(job);
         char *text = json ? json_dumps(json, JSON_COMPACT) : NULL;
 
+        if (json_memory_failed())
+                free(TAKE(text));
         if (!text)
                 log_error("out of memory: job %s is not recorded", job->id);
         return text;

@@ -88,11 +88,6 @@ recovery_kill_seated(struct supervisor *s)
 
 /* ── after a death ── */
 
-struct cause {
-        enum failure_reason reason;
-        int value;
-};
-
 /* What one death means for the slots that lived in the child. */
 struct inquest {
         struct supervisor *s;
@@ -331,7 +326,7 @@ recovery_of_death(struct supervisor *s, const struct child_death *death)
 {
         struct segment *segment = &s->setup.segment;
         uint32_t first = death->slot, last = death->slot;
-        struct inquest q = {.s = s, .death = death};
+        struct inquest q = {.s = s, .death = death, .verdict = s->runner.verdict, .cause = s->runner.cause};
 
         if (death->slot == SLOT_THREAD_HOST) {
                 first = segment_thread_slot(segment, 0);
@@ -348,12 +343,8 @@ recovery_of_death(struct supervisor *s, const struct child_death *death)
         }
         if (!s->runner.active)
                 return;
-        q.verdict = calloc(segment->header->n_slots, sizeof(*q.verdict));
-        q.cause = calloc(segment->header->n_slots, sizeof(*q.cause));
-        if (!q.verdict || !q.cause) {
-                log_error("out of memory while recovering a worker");
-                abort(); /* going on without recovery would lose tasks; the next supervisor recovers */
-        }
+        memset(q.verdict, LEDGER_ALIVE, segment->header->n_slots * sizeof(*q.verdict));
+        memset(q.cause, 0, segment->header->n_slots * sizeof(*q.cause));
         recover_slots(&q, first, last);
         if (death->slot == SLOT_THREAD_HOST) {
                 gil_init(gil_of(segment->run), GIL_SWITCH_INTERVAL_NS);
@@ -361,8 +352,6 @@ recovery_of_death(struct supervisor *s, const struct child_death *death)
         }
         count_kill(&q, first, last);
         free_seats(s, first, last);
-        free(q.verdict);
-        free(q.cause);
 }
 
 /* ── after the death of a supervisor, and with it of all workers ── */

@@ -13,6 +13,12 @@
 
 struct supervisor;
 
+/* Why a worker died of its own doing. */
+struct cause {
+        enum failure_reason reason;
+        int value;
+};
+
 struct seat_census {
         uint32_t seated; /* workers on a seat */
         uint32_t empty;  /* seats that nobody took yet, or whose worker died */

@@ -13,6 +13,7 @@
 #include "supervisor/runner.h"
 
 #include "guards/gil.h"
+#include "protocol/json-memory.h"
 #include "shared/clock.h"
 #include "shared/log.h"
 #include "supervisor/environment.h"
@@ -46,6 +47,16 @@ static bool
 by_duration(const struct runner *r)
 {
         return present_variant(r)->count == 0 && !r->job->plan.steps[r->step].warmup;
+}
+
+static const char no_memory_for_result[] = "out of memory while its result was put together";
+
+static void
+lose_figures(struct runner *r)
+{
+        r->stop_state = JOB_FAILED;
+        free(r->stop_reason);
+        r->stop_reason = strdup(no_memory_for_result);
 }
 
 /* ── events ── */
@@ -122,13 +133,16 @@ runner_init(struct runner *r, struct supervisor *s)
         memset(r, 0, sizeof(*r));
         r->stalls = calloc(max_workers, sizeof(*r->stalls));
         r->pulses = calloc(max_workers, sizeof(*r->pulses));
+        r->verdict = calloc(s->setup.segment.header->n_slots, sizeof(*r->verdict));
+        r->cause = calloc(s->setup.segment.header->n_slots, sizeof(*r->cause));
         r->child_pulses = calloc(1 + max_workers, sizeof(*r->child_pulses));
         r->tick = event_new(s->base, -1, EV_PERSIST, on_tick, s);
         r->stall = event_new(s->base, -1, EV_PERSIST, on_stall, s);
         r->duration = evtimer_new(s->base, on_duration, s);
         r->deadline = evtimer_new(s->base, on_deadline, s);
         r->kill = evtimer_new(s->base, on_kill, s);
-        return r->stalls && r->pulses && r->child_pulses && r->tick && r->stall && r->duration && r->deadline && r->kill
+        return r->stalls && r->pulses && r->child_pulses && r->verdict && r->cause && r->tick && r->stall &&
+                               r->duration && r->deadline && r->kill
                        ? 0
                        : -ENOMEM;
 }
@@ -145,6 +159,8 @@ runner_deinit(struct runner *r)
         free(r->stalls);
         free(r->pulses);
         free(r->child_pulses);
+        free(r->verdict);
+        free(r->cause);
         free(r->stop_reason);
         figures_free(r->last);
 }
@@ -161,7 +177,8 @@ start_ticks(struct supervisor *s)
         const struct timeval tick = to_timeval(RUNNER_TICK_NS);
         uint64_t timeout_ms = present_variant(&s->runner)->timeout_ns / NS_PER_MS;
 
-        event_add(s->runner.tick, &tick);
+        if (event_add(s->runner.tick, &tick) < 0)
+                runner_stop(s, JOB_FAILED, "out of memory");
         if (timeout_ms) {
                 struct timeval look = to_timeval(MAX(MIN(timeout_ms / 4, STALL_MS), STALL_MIN_MS) * NS_PER_MS);
 
@@ -318,7 +335,8 @@ run_abandon(struct supervisor *s, bool open)
 
         if (open && !r->job->plan.steps[r->step].warmup) {
                 totals_complete(&s->setup.segment);
-                figures_collect(&s->setup.segment, &r->last);
+                if (figures_collect(&s->setup.segment, &r->last) < 0)
+                        lose_figures(r);
         }
         job_finish(s);
 }
@@ -397,6 +415,8 @@ run_close(struct supervisor *s)
                 totals_complete(&s->setup.segment);
                 if (figures_collect(&s->setup.segment, &r->last) == 0)
                         r->last->steal_s = environment_steal_s() - r->steal_before_s;
+                else
+                        lose_figures(r);
         }
         supervisor_refresh_semaphores(s);
         if (r->stop_state == JOB_DONE && ++r->step < r->job->plan.n_steps) {
@@ -420,6 +440,25 @@ judge(struct runner *r)
         r->stop_reason = strdup(reason);
 }
 
+/* Twice, because memory may be short for a moment only. */
+static void
+put_result(struct job *job, const struct figures *figures, const struct result_context *context)
+{
+        for (int tried = 0; tried < 2 && !job->result; tried++) {
+                json_memory_failed(); /* whatever failed before was somebody else's */
+                job->result = figures_to_result(figures, &job->plan.variants[0], context);
+                if (json_memory_failed()) {
+                        json_decref(job->result);
+                        job->result = NULL;
+                }
+        }
+        if (job->result)
+                return;
+        job->state = JOB_FAILED;
+        free(job->reason);
+        job->reason = strdup(no_memory_for_result);
+}
+
 static void
 job_finish(struct supervisor *s)
 {
@@ -439,7 +478,7 @@ job_finish(struct supervisor *s)
         context.state = job_state_name(job->state);
         context.reason = job->reason;
         if (r->last)
-                job->result = figures_to_result(r->last, &job->plan.variants[0], &context);
+                put_result(job, r->last, &context);
         figures_free(r->last);
         r->last = NULL;
         r->job = NULL;

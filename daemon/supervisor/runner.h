@@ -30,7 +30,9 @@ struct runner {
         double steal_before_s;
         uint64_t kills_in_vain, done_at_kill; /* kills in a row without progress */
         struct stall *stalls;                 /* one a seat */
-        struct pulse *pulses, *child_pulses;  /* one a seat, one a child */
+        uint8_t *verdict;                     /* one a slot, as struct cause: recovery must not need memory */
+        struct cause *cause;
+        struct pulse *pulses, *child_pulses; /* one a seat, one a child */
         struct event *tick, *stall, *duration, *deadline, *kill;
         struct figures *last; /* of the last step that counts */
 };

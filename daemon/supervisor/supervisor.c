@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "supervisor/supervisor.h"
 
+#include "protocol/json-memory.h"
 #include "segment/segment.h"
 #include "shared/clock.h"
 #include "shared/log.h"
@@ -473,8 +474,11 @@ supervisor_new(const struct settings_options *options, struct supervisor **ret)
         struct supervisor *s = calloc(1, sizeof(*s));
         int r;
 
-        if (!s)
+        if (!s) {
+                log_error("out of memory");
                 return -ENOMEM;
+        }
+        json_memory_watch();
         s->started_ns = clock_now_ns();
         s->options = *options;
         s->instance = (struct instance){.lock = -1, .herd = -1, .listener = -1};
