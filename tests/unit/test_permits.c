@@ -2,6 +2,7 @@
 /* Permits: never more holders than permits, and none lost, whoever dies and wherever it stood. */
 #include "segment/permits.h"
 
+#include "permit_deaths.h"
 #include "shared/base.h"
 #include "worker_fixture.h"
 
@@ -136,25 +137,6 @@ END_TEST
 
 /* ── recovery, state by state ── */
 
-/* Where a slot can have died: what it had told, and what was true. */
-static const struct {
-        const char *where;
-        enum permit_state state;
-        bool token; /* the semaphore lacks one for it */
-        bool cell;
-} deaths[] = {
-        {"waiting", PERMIT_ACQUIRING, false, false},
-        {"with a token", PERMIT_ACQUIRING, true, false},
-        {"with a cell, not told yet", PERMIT_ACQUIRING, true, true},
-        {"holding", PERMIT_HELD, true, true},
-        {"releasing", PERMIT_RELEASING, true, true},
-        {"cell free, not posted", PERMIT_RELEASING, true, false},
-        {"posted, not told yet", PERMIT_RELEASING, false, false},
-        {"recovery killed before freeing", PERMIT_RECOVERING, true, true},
-        {"recovery killed before posting", PERMIT_RECOVERING, true, false},
-        {"recovery killed before its end", PERMIT_RECOVERING, false, false},
-};
-
 static unsigned repairs;
 
 /* The dead one's permit must not be to be had yet. */
@@ -172,32 +154,26 @@ repair(void *arg)
 static void
 check_recovery(uint32_t n, uint32_t others, size_t d)
 {
-        uint32_t freed, cell = 0;
+        const struct permit_death *death = &permit_deaths[d];
+        uint32_t freed, cell;
         int before[2];
 
         room_open(n);
         for (uint32_t i = 0; i < others; i++)
                 acquire(1 + i);
-        if (deaths[d].token)
-                ck_assert_int_eq(sem_trywait(&room->sem), 0);
-        if (deaths[d].cell) {
-                while (room->permits.cell[cell] != 0)
-                        cell++;
-                room->permits.cell[cell] = 1;
-        }
-        room->state[0] = deaths[d].state;
+        permit_die(death, &room->permits, &room->sem, 0, &room->state[0]);
         before[0] = value();
         before[1] = (int)free_cells();
         repairs = 0;
         freed = permits_recover(&room->permits, &room->sem, 0, &room->state[0], repair, before);
         ck_assert_uint_eq(repairs, 1);
-        ck_assert_uint_eq(freed, deaths[d].cell);
+        ck_assert_uint_eq(freed, death->cell);
         ck_assert_uint_eq(free_cells(), n - others);
         ck_assert_uint_eq(room->state[0], PERMIT_IDLE);
         /* Enough for all that is free; more than there are permits never. A holder's permit is one and not two. */
-        ck_assert_msg(value() >= (int)(n - others) && value() <= (int)n, "%s: value %d, %u of %u held", deaths[d].where,
+        ck_assert_msg(value() >= (int)(n - others) && value() <= (int)n, "%s: value %d, %u of %u held", death->where,
                       value(), others, n);
-        if (deaths[d].state == PERMIT_HELD)
+        if (death->state == PERMIT_HELD)
                 ck_assert_int_eq(value(), (int)(n - others));
         /* The others and the slot's next owner find everything in order. */
         release(0, acquire(0));
@@ -479,7 +455,7 @@ main(void)
 
         tcase_add_loop_test(alone, uncontended_permit_comes_and_goes, 0, 4);
         tcase_add_test(alone, holders_have_cells_of_their_own);
-        tcase_add_loop_test(alone, recovery_wherever_it_died, 0, ARRAY_SIZE(deaths));
+        tcase_add_loop_test(alone, recovery_wherever_it_died, 0, ARRAY_SIZE(permit_deaths));
         tcase_add_test(alone, recovery_leaves_the_idle_alone);
         tcase_add_test(alone, recovery_moves_the_sequence);
         tcase_add_test(alone, surplus_is_clipped);
