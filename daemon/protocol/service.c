@@ -377,8 +377,9 @@ service_listen(struct service *service, int fd)
         evconnlistener_set_error_cb(service->listener, on_accept_error);
         /* Not by evconnlistener_new(), which would not say when this fails. */
         if (evconnlistener_enable(service->listener) < 0) {
+                log_error("cannot watch the socket: %m");
                 evconnlistener_free(TAKE(service->listener));
-                return -ENOMEM;
+                return -EIO;
         }
         return 0;
 }

@@ -217,10 +217,20 @@ on_nudge(evutil_socket_t fd, short what, void *arg)
 }
 
 bool
-children_lack_threads(const struct children *c)
+children_lack(const struct children *c, enum worker_kind kind)
 {
         const struct segment *segment = &c->child[0].supervisor->setup.segment;
+        uint32_t first = kind == WORKER_THREAD ? SLOT_THREAD_HOST : 1, last = kind == WORKER_THREAD ? 0 : c->processes;
 
+        for (uint32_t i = first; i <= last; i++) {
+                const struct child *child = &c->child[i];
+
+                if (child->false_starts >= PATIENCE &&
+                    (child->pid == 0 || atomic_load(&segment->slots[i].state) == SLOT_STARTING))
+                        return true;
+        }
+        if (kind != WORKER_THREAD)
+                return false;
         for (uint32_t i = 0; i < c->threads; i++) {
                 if (atomic_load(&segment->slots[segment_thread_slot(segment, i)].state) == SLOT_DEAD)
                         return true;
@@ -328,6 +338,7 @@ respawn(struct child *child)
                 return;
         if (spawn(child) < 0) {
                 child->quick_deaths = MAX(child->quick_deaths + 1, PATIENCE);
+                child->false_starts++;
                 respawn_later(child, pause_ms(child));
                 return;
         }
@@ -382,6 +393,10 @@ on_exited(evutil_socket_t fd, short what, void *arg)
         if (wait4(child->pid, &death.status, WNOHANG, &death.usage) != child->pid)
                 return;
         log_death(child, &death, retiring);
+        if (atomic_load(&s->setup.segment.slots[child->slot].state) == SLOT_STARTING && WIFEXITED(death.status))
+                child->false_starts++;
+        else
+                child->false_starts = 0;
         forget_child(child);
         if (!retiring) {
                 s->children.deaths++;

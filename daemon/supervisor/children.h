@@ -23,6 +23,7 @@ struct child {
         struct event *exited, *respawn;
         bool wanted;           /* forked again when it dies */
         unsigned quick_deaths; /* in a row, each without a commit */
+        unsigned false_starts; /* in a row: it could not be forked, or left before it was ready */
 };
 
 struct children {
@@ -51,8 +52,9 @@ void children_deinit(struct children *c);
  */
 int children_want(struct children *c, uint32_t processes, uint32_t threads);
 
-/* Could threads that are wanted not be started? They are asked for again every 100 ms. */
-bool children_lack_threads(const struct children *c);
+/* Are workers of a kind wanted that could not be started, for want of memory or the like? They are tried again, after a
+ * pause. */
+bool children_lack(const struct children *c, enum worker_kind kind);
 
 /* Thread slots became free: asks for the threads that are missing. */
 void children_tend(struct children *c);

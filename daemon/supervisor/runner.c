@@ -513,7 +513,7 @@ heed_reports(struct supervisor *s)
         int error = atomic_load(&run->prepare_error);
         char reason[160];
 
-        if (!r->begun && children_lack_threads(&s->children)) {
+        if (!r->begun && children_lack(&s->children, variant_kind(present_variant(r)))) {
                 runner_stop(s, JOB_FAILED, "there are not enough workers: see the daemon's log");
         } else if (error) {
                 snprintf(reason, sizeof(reason), "a worker could not prepare: %s", strerror(-error));

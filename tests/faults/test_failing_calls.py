@@ -9,16 +9,13 @@ CONCD_FAULTS_ALL=1 only the first calls and some of the others are tried.
 import errno
 import mmap
 import os
-import re
 import signal
-import socket
 import struct
-import subprocess
 import tempfile
 import time
 import unittest
 
-from harness import CONCCTL, PATIENCE, Case, Client, Daemon, Failed, concctl_environment, main, until
+from harness import PATIENCE, Case, Client, Daemon, Failed, main, until
 
 ALL = os.environ.get("CONCD_FAULTS_ALL") == "1"
 SANITIZED = os.environ.get("CONCD_SANITIZED") == "1"
@@ -59,12 +56,12 @@ class Control:
         return struct.unpack_from("<QQ", self.map, 24)
 
 
-def every_k(total_known):
+def every_k(total_known, most=None):
     """1, 2, 3 … as far as total_known() says that there are so many; a part of them, unless all are wanted."""
     k = 1
     while True:
         yield k
-        if k > total_known():
+        if k > total_known() or (k == most and not ALL):
             return
         k += 1 if ALL or k < FIRST else STRIDE
 
@@ -74,9 +71,6 @@ class FailingCalls(Case):
     def setUp(self):
         self.control = Control()
         self.addCleanup(self.control.close)
-
-    def assert_nothing_left(self, d):
-        d.assert_gone()
 
     # ── at the start ──
 
@@ -99,7 +93,9 @@ class FailingCalls(Case):
             if serves:
                 # It can have been told to start before all was as wanted; then the rest follows.
                 # The failure may have hit the first connection.
-                until(lambda: self.ask(d.path, "Status"), "it serves")
+                until(lambda: d.process.poll() is not None or self.ask(d.path, "Status"), "it serves")
+                serves = d.process.poll() is None
+            if serves:
                 result = d.run(workload="nop", mode="process", count=500)
                 self.assertEqual((500, 0), (result["verified"], result["failed"]))
                 d.process.terminate()
@@ -150,12 +146,14 @@ class FailingCalls(Case):
         for i, (mode, spawn, workers) in enumerate((("process", "pool", 2), ("thread", "pool", 2), ("gil", "pool", 2),
                                                     ("process", "per-task", 1), ("thread", "per-task", 0),
                                                     ("process", "pool", 4))):
+            # A child for a task is asked for again for a second.
+            count = 24 if spawn == "pool" else 2
             reply = self.ask(d.path, "Run", id="%032x" % (number * 10 + i), workload="nop", mode=mode, spawn=spawn,
-                             workers=workers, count=24)
+                             workers=workers, count=count)
             if reply and reply["state"] == "done":
                 result = reply["result"]
                 if result:
-                    self.assertEqual((24, 0), (result["verified"], result["failed"]), result)
+                    self.assertEqual((count, 0), (result["verified"], result["failed"]), result)
             elif reply:
                 self.assertIn(reply["state"], ("failed", "cancelled"), reply)
                 self.assertTrue(reply["reason"], reply)
@@ -181,9 +179,10 @@ class FailingCalls(Case):
         d = self.start(environment=self.control.environment)
         self.control.arm(function, 1 << 60)  # the owner is known from the start
         number = 0
-        for persistent in (False, True):
+        # When nothing is ever accepted, or epoll_wait(2) is always interrupted, nobody can be answered.
+        for persistent in (False, True)[:1 if function in ("accept", "epoll_wait") else 2]:
             seen = [0]
-            for k in every_k(lambda: seen[0]):
+            for k in every_k(lambda: seen[0], 3 if who == DESCENDANTS else None):
                 number += 1
                 why = "%s %d%s" % (function, k, " and all after it" if persistent else "")
                 self.control.arm(function, k, persistent, who)
@@ -197,7 +196,6 @@ class FailingCalls(Case):
                 if not failed:
                     break
             print("# session: %s %s: up to k = %d" % (function, "from then on" if persistent else "once", k), flush=True)
-        self.assertIn(2, [len(d.call("Status")["workers"]) - 3])
 
 
 def add_tests():
