@@ -204,22 +204,34 @@ where(const struct stepped *p)
         return (uintptr_t)ptrace(PTRACE_PEEKUSER, p->pid, AT, NULL);
 }
 
-/* Runs to a place by a breakpoint. The child's text is its own as soon as it is written to. False when it ended without
- * coming by, because another process did something at another time than in the case before. */
-static bool
-run_to(struct stepped *p, uintptr_t at)
+static void
+poke(struct stepped *p, uintptr_t at, long text)
 {
-        long text = ptrace(PTRACE_PEEKTEXT, p->pid, (void *)at, NULL);
-
-        must(ptrace(PTRACE_POKETEXT, p->pid, (void *)at, (void *)((text & ~0xffL) | 0xcc)) == 0, "PTRACE_POKETEXT");
-        begin(p, PTRACE_CONT);
-        must(await_stop(p), "the path of the case before");
-        if (stepped_has_ended(p))
-                return false;
-        must(where(p) == at + 1, "breakpoint");
         must(ptrace(PTRACE_POKETEXT, p->pid, (void *)at, (void *)text) == 0, "PTRACE_POKETEXT");
-        must(ptrace(PTRACE_POKEUSER, p->pid, AT, (void *)at) == 0, "PTRACE_POKEUSER");
-        return true;
+}
+
+/* Runs to an instruction by a breakpoint, past those times that it is met before. The child's text is its own as soon as
+ * it is written to. False when it ended without coming by, because another process did something at another time than
+ * in the case before. */
+static bool
+run_to(struct stepped *p, const struct sweep_step *step)
+{
+        long text = ptrace(PTRACE_PEEKTEXT, p->pid, (void *)step->at, NULL);
+
+        for (unsigned before = 0;; before++) {
+                poke(p, step->at, (text & ~0xffL) | 0xcc);
+                begin(p, PTRACE_CONT);
+                must(await_stop(p), "the path of the case before");
+                if (stepped_has_ended(p))
+                        return false;
+                must(where(p) == step->at + 1, "breakpoint");
+                poke(p, step->at, text);
+                must(ptrace(PTRACE_POKEUSER, p->pid, AT, (void *)step->at) == 0, "PTRACE_POKEUSER");
+                if (before == step->before)
+                        return true;
+                begin(p, PTRACE_SINGLESTEP);
+                must(await_stop(p), "step");
+        }
 }
 #else
 static uintptr_t
@@ -230,47 +242,54 @@ where(const struct stepped *p)
 }
 
 static bool
-run_to(struct stepped *p, uintptr_t at)
+run_to(struct stepped *p, const struct sweep_step *step)
 {
         (void)p;
-        (void)at;
+        (void)step;
         return false;
 }
 #endif
 
-/* The last instruction up to k that is met there for the first time: a breakpoint on it cannot stop too early. */
+#define COST_OF_BREAKPOINT 8 /* in single steps */
+
+/* From which instruction on it is best to step. */
 static unsigned
 shortcut(const struct sweep *s)
 {
-        for (unsigned i = s->n ? MIN(s->k, s->n - 1) : 0; i > 0; i--) {
-                unsigned before = 0;
+        unsigned best = 0, least = s->k;
 
-                while (before < i && s->at[before] != s->at[i])
-                        before++;
-                if (before == i)
-                        return i;
+        for (unsigned i = 1; i < s->n && i <= s->k; i++) {
+                unsigned cost = s->k - i + COST_OF_BREAKPOINT * (1 + s->step[i].before);
+
+                if (cost < least && s->step[i].at != 0) {
+                        least = cost;
+                        best = i;
+                }
         }
-        return 0;
+        return best;
 }
 
 static void
 sweep_note(struct sweep *s, unsigned i, uintptr_t at)
 {
+        if (i < s->n && s->step[i].at == at)
+                return;
         if (i == s->size) {
                 s->size = s->size ? 2 * s->size : 256;
-                s->at = realloc(s->at, s->size * sizeof(*s->at));
-                must(s->at, "realloc");
+                s->step = realloc(s->step, s->size * sizeof(*s->step));
+                must(s->step, "realloc");
         }
-        /* Reading the clock takes an instruction more or less. */
-        if (i == s->n || s->at[i] != at)
-                s->n = i + 1;
-        s->at[i] = at;
+        /* Another way than in the case before: reading the clock takes an instruction more or less. */
+        s->n = i + 1;
+        s->step[i] = (struct sweep_step){.at = at};
+        for (unsigned before = 0; before < i; before++)
+                s->step[i].before += s->step[before].at == at;
 }
 
 void
 sweep_end(struct sweep *s)
 {
-        free(s->at);
+        free(s->step);
         *s = (struct sweep){0};
 }
 
@@ -282,7 +301,7 @@ go(struct stepped *p, struct sweep *s)
         if (p->pending && !await_stop(p))
                 return STEP_ASLEEP;
         i = shortcut(s);
-        if (i > 0 && !run_to(p, s->at[i])) {
+        if (i > 0 && !run_to(p, &s->step[i])) {
                 s->k -= sweep_stride(); /* the next case is this one again, by steps alone */
                 s->n = 0;
                 return STEP_STANDS;

@@ -43,8 +43,11 @@ void stepped_start(struct stepped *p, void (*prepare)(void *arg), void (*body)(v
 struct sweep {
         unsigned k;    /* instructions of this case */
         enum step now; /* how the case's steps ended; the sweep ends when it is not STEP_STANDS */
-        /* where the instructions are, as far as they were stepped through */
-        uintptr_t *at;
+        /* where the instructions are, as far as they were stepped through, and how often each was met before */
+        struct sweep_step {
+                uintptr_t at;
+                unsigned before;
+        } * step;
         unsigned n, size;
 };
 

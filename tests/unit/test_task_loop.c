@@ -8,9 +8,6 @@
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
-#include <stddef.h>
-#include <sys/mman.h>
-#include <sys/ptrace.h>
 #include <sys/wait.h>
 
 static struct worker_setup setup_of_all;
@@ -415,89 +412,6 @@ START_TEST(killed_workers_leave_exact_counts)
 }
 END_TEST
 
-#define DONE_BEFORE 3
-
-/* Claims a line, commits n of its tasks, and gives it back. */
-static void
-do_before(struct ledger_line *line, uint64_t base, uint64_t size, uint64_t n)
-{
-        struct ledger_sum sum;
-        uint64_t owner;
-
-        ck_assert(ledger_claim(line, size, 99));
-        owner = ledger_open(line, &sum);
-        for (uint64_t i = 0; i < n; i++) {
-                sum.acc += fixture_result(base + i);
-                ledger_commit(line, owner, size, &sum);
-        }
-        ledger_release(line);
-}
-
-/* As if the worker were killed here: on a copy, so that it goes on. */
-static void
-check_death_here(unsigned step)
-{
-        static struct seat seat;
-        struct ledger_geometry *g = &s->run->spec.geometry;
-        uint8_t verdict[1 + 2 * FIXTURE_WORKERS] = {0};
-        struct ledger_line lines[3];
-        struct ledger_sum sum;
-        uint64_t done = 0, acc = 0;
-
-        memcpy(&seat, &s->seats[0], offsetof(struct seat, evidence));
-        memcpy(lines, s->ledger, sizeof(lines));
-        for (uint32_t i = 0; i < g->n_lines; i++) {
-                done += ledger_progress(atomic_load(&lines[i].word));
-                for (uint64_t k = 0; k < ledger_progress(atomic_load(&lines[i].word)); k++)
-                        acc += fixture_result(ledger_line_base(g, i) + k);
-        }
-        task_loop_settle(&seat, lines, g->n_lines);
-        ck_assert_msg(seat.tasks == done - DONE_BEFORE, "instruction %u: %lu tasks of the seat, %lu of the ledger",
-                      step, (unsigned long)seat.tasks, (unsigned long)done);
-        verdict[segment_process_slot(s, 0)] = LEDGER_FREE;
-        ledger_recover(lines, g, verdict, NULL, NULL);
-        for (uint32_t i = 0; i < g->n_lines; i++)
-                ck_assert_uint_eq(ledger_owner(atomic_load(&lines[i].word)), 0);
-        ledger_sum(lines, g, &sum);
-        ck_assert_uint_eq(sum.done, done);
-        ck_assert_uint_eq(sum.acc, acc);
-}
-
-/* Every instruction from claim to commit and back, one by one. Where the kernel lets nobody trace, there is no test. */
-START_TEST(death_at_any_instruction_leaves_exact_counts)
-{
-        unsigned steps = 0;
-        struct worker w;
-        int status;
-        pid_t pid;
-
-        fixture_run(s, 9, 4, 1); /* two lines of four tasks and one of one; somebody did part of the first two */
-        do_before(&s->ledger[0], 0, 4, 1);
-        do_before(&s->ledger[1], 4, 4, 2);
-        pid = fork();
-        ck_assert_int_ge(pid, 0);
-        if (pid == 0) {
-                if (ptrace(PTRACE_TRACEME, 0, NULL, NULL) < 0)
-                        _exit(1);
-                fixture_worker(&w, &setup_of_all, &workload, 0);
-                raise(SIGSTOP);
-                task_loop_run(&w);
-                _exit(0);
-        }
-        ck_assert_int_eq(waitpid(pid, &status, 0), pid);
-        if (WIFEXITED(status))
-                return;
-        while (WIFSTOPPED(status)) {
-                check_death_here(steps++);
-                ck_assert_int_eq(ptrace(PTRACE_SINGLESTEP, pid, NULL, NULL), 0);
-                ck_assert_int_eq(waitpid(pid, &status, 0), pid);
-        }
-        ck_assert(WIFEXITED(status) && WEXITSTATUS(status) == 0);
-        ck_assert_uint_gt(steps, 100);
-        ck_assert_uint_eq(s->seats[0].tasks, 9 - DONE_BEFORE);
-}
-END_TEST
-
 /* ── sampling ── */
 
 #define OVERHEAD 40
@@ -624,7 +538,6 @@ main(void)
         tcase_add_test(loop, first_failures_are_noted_whole);
         tcase_add_loop_test(settle, settled_count_is_exact, 0, ARRAY_SIZE(windows));
         tcase_add_test(settle, killed_workers_leave_exact_counts);
-        tcase_add_test(settle, death_at_any_instruction_leaves_exact_counts);
         tcase_add_test(sampler, overhead_is_taken_off);
         tcase_add_test(sampler, long_tasks_are_all_timed);
         tcase_add_test(sampler, short_tasks_are_timed_now_and_then);
