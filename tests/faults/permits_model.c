@@ -2,11 +2,11 @@
 /*
  * Every state that the protocol of the permits (segment/permits.c) can reach, for a few workers, permits and kills.
  *
- * Each atomic access is one step, and steps of different workers and of the supervisor interleave in every way. What is
- * left out of the program is left out exactly: `relseq` is only ever compared with what a worker loaded before, so one
- * bit for each worker says whether it has moved since. The semaphore is that of glibc: a post raises the value and learns
- * in the same access whether anybody waits, and wakes one sleeper by a step of its own; a woken waiter takes the value
- * later, and may find it gone; a killed waiter is counted as one for ever. Nobody is rescued by the wait limit.
+ * Each atomic access is one step, and steps of different workers and of the supervisor interleave in every way. What
+ * is left out of the program is left out exactly: `relseq` is only ever compared with what a worker loaded before, so
+ * one bit for each worker says whether it has moved since. The semaphore is that of glibc: a post raises the value and
+ * learns in the same access whether anybody waits, and wakes one sleeper by a step of its own; a woken waiter takes the
+ * value later, and may find it gone; a killed waiter is counted as one for ever. Nobody is rescued by the wait limit.
  *
  * A worker acquires and releases for ever. A kill may fall between any two steps of it, or of the recovery, which then
  * begins again. A slot is handed out again when its recovery has returned.

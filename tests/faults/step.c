@@ -210,9 +210,9 @@ poke(struct stepped *p, uintptr_t at, long text)
         must(ptrace(PTRACE_POKETEXT, p->pid, (void *)at, (void *)text) == 0, "PTRACE_POKETEXT");
 }
 
-/* Runs to an instruction by a breakpoint, past those times that it is met before. The child's text is its own as soon as
- * it is written to. False when it ended without coming by, because another process did something at another time than
- * in the case before. */
+/* Runs to an instruction by a breakpoint, past those times that it is met before. The child's text is its own as soon
+ * as it is written to. False when it ended without coming by, because another process did something at another time
+ * than in the case before. */
 static bool
 run_to(struct stepped *p, const struct sweep_step *step)
 {
