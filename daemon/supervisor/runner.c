@@ -396,6 +396,17 @@ runner_stop(struct supervisor *s, enum job_state state, const char *reason)
 
 /* ── closing ── */
 
+/* Nobody waits that long for a permit whose owner lives and runs. */
+static void
+report_rescues(struct supervisor *s)
+{
+        uint64_t rescues = atomic_exchange(&s->setup.segment.run->guard.rescues, 0);
+
+        if (rescues > 0)
+                log_warning("%" PRIu64 " times a permit of the run's guard was free and nobody was woken for it",
+                            rescues);
+}
+
 static void
 run_close(struct supervisor *s)
 {
@@ -418,6 +429,7 @@ run_close(struct supervisor *s)
                 else
                         lose_figures(r);
         }
+        report_rescues(s);
         supervisor_refresh_semaphores(s);
         if (r->stop_state == JOB_DONE && ++r->step < r->job->plan.n_steps) {
                 run_open(s);

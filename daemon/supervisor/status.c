@@ -131,6 +131,16 @@ describe_segment(const struct supervisor *s)
 }
 
 static json_t *
+permits_held(const struct permits *p)
+{
+        json_int_t held = 0;
+
+        for (uint32_t i = 0; i < MIN(p->n, PERMITS_MAX); i++)
+                held += atomic_load(&p->cell[i]) != 0;
+        return json_integer(held);
+}
+
+static json_t *
 describe_semaphores(const struct supervisor *s)
 {
         json_t *list = json_array();
@@ -142,9 +152,11 @@ describe_semaphores(const struct supervisor *s)
                 semaphore_name(name, s->instance.uid, s->instance.name, s->semaphores.generation, i);
                 snprintf(path, sizeof(path), "/dev/shm/sem.%s", name + 1);
                 sem_getvalue(s->semaphores.sem[i], &value);
-                json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:i, s:s}", "purpose", semaphore_purpose_name(i),
-                                                      "name", name, "path", path, "value", value, "mode",
-                                                      mode_of(path, mode)));
+                json_array_append_new(
+                        list, json_pack("{s:s, s:s, s:s, s:i, s:s, s:o}", "purpose", semaphore_purpose_name(i), "name",
+                                        name, "path", path, "value", value, "mode", mode_of(path, mode), "held",
+                                        i == SEMAPHORE_GUARD ? permits_held(&s->setup.segment.run->guard)
+                                                             : json_null()));
         }
         return list;
 }
