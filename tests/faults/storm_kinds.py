@@ -1,0 +1,168 @@
+# SPDX-License-Identifier: MIT
+"""The kinds of jobs that a storm is made of: one row each. A row says what to ask for, who is to be killed meanwhile,
+and what the answer must be, to the last bit: all sums are computed here from the definition of the workloads, and
+not taken from a run of the daemon.
+"""
+import dataclasses
+
+from harness import CALC_SUM, hex64
+
+MARK = 0x9E3779B97F4A7C15  # builtin_mark() of task 0; that of task i is i + 1 times as much
+LINE_TASKS = 2**40 - 1  # LEDGER_PROGRESS_MAX: where the line of the next seat begins in a run by duration
+
+COUNTED = ("done", "verified", "failed", "wrong", "count", "checksum")
+
+
+def marks(first, n):
+    """The sum of the marks of n tasks."""
+    return (n * first + n * (n + 1) // 2) * MARK
+
+
+@dataclasses.dataclass(frozen=True)
+class Kind:
+    """One kind of job. `tasks` is what a storm at full length asks for. `kills` says how often whom, relative to the
+    storm's rate: of process workers, of the thread host, of children for single tasks."""
+
+    name: str
+    weight: int
+    tasks: int
+    request: dict
+    kills: dict
+    each: int = 0  # what a task adds to its mark
+    mark: bool = True
+    failing: tuple = ()  # at, every: those that fail
+    reason: str = ""  # and for what
+    smallest: int = 1000
+    repeat: int = 1  # so many jobs, one after another
+    method: str = "Run"
+    by_count: bool = True
+
+    def parameters(self, scale):
+        """What to call the method with."""
+        parameters = dict(self.request)
+        if self.by_count:
+            parameters["count"] = max(int(self.tasks * scale), min(self.tasks, self.smallest))
+        if self.failing:
+            at, every = self.failing
+            parameters["params"] = {**parameters["params"], "at": str(at), "every": str(every)}
+        return parameters
+
+    def failures(self, count):
+        """The tasks that fail."""
+        return range(self.failing[0], count, self.failing[1]) if self.failing else range(0)
+
+    def due(self, count):
+        """The figures that a complete run must have."""
+        bad = self.failures(count)
+        total = marks(0, count) if self.mark else 0
+        total += count * self.each
+        if bad:
+            total -= (sum((bad[0], bad[-1])) * len(bad) // 2 + len(bad)) * MARK
+        return {"done": count, "verified": count - len(bad), "failed": len(bad), "count": count,
+                "wrong": len(bad) if self.reason == "wrong" else 0, "checksum": hex64(total)}
+
+    def problems(self, reply, parameters):
+        """What is wrong with the answer: lines of text."""
+        state, result = reply["state"], reply["result"]
+        if result is None:
+            return ["the job ended %s (%s), without a result" % (state, reply["reason"])]
+        found = list(self._state_problems(state, reply["reason"], result))
+        if self.by_count:
+            due = self.due(parameters["count"])
+        else:
+            due = {"verified": result["done"], "failed": 0, "count": None, "checksum": hex64(self._endless(result))}
+        found += ["%s is %s and not %s" % (key, result[key], due[key])
+                  for key in COUNTED if key in due and result[key] != due[key]]
+        by_worker = sum(w["tasks"] for w in result["workers_detail"])
+        if by_worker != result["done"]:
+            found.append("the workers did %d tasks, and the run %d" % (by_worker, result["done"]))
+        if result["resumed"] == 0 and not result["timing_valid"]:
+            found.append("its timing is not valid, though nobody took it over")
+        return found + list(self._list_problems(result))
+
+    def _state_problems(self, state, reason, result):
+        if self.failures(result["count"] or 0):
+            due = "failed"
+        elif not self.by_count and result["resumed"] > 0:
+            due = "interrupted"
+        else:
+            due = "done"
+        if state != due or state != result["state"]:
+            yield "the job ended %s (%s) and not %s" % (state, reason, due)
+
+    def _list_problems(self, result):
+        """The list of failed tasks may name one twice when its worker is killed in between, but no other one."""
+        bad = self.failures(result["count"] or 0)
+        if bad and not result["failures"]:
+            yield "no failed task is named"
+        for failure in result["failures"]:
+            if failure["index"] not in bad or failure["reason"] != self.reason:
+                yield "failed task %d (%s) is none of those that fail" % (failure["index"], failure["reason"])
+
+    @staticmethod
+    def _endless(result):
+        """Seat i of a run by duration does the tasks of line i, one after another."""
+        return sum(marks(w["worker"] * LINE_TASKS, w["tasks"]) for w in result["workers_detail"])
+
+
+def kind(name, weight, tasks, kills, **rest):
+    own = {f.name for f in dataclasses.fields(Kind)}
+    request = {k: v for k, v in rest.items() if k not in own}
+    return Kind(name=name, weight=weight, tasks=tasks, kills=kills, request=request,
+                **{k: v for k, v in rest.items() if k in own})
+
+
+PROCESSES = {"worker": 1.0, "host": 0.01}
+THREADS = {"host": 0.2, "worker": 0.02}
+BRIEF_THREADS = {"host": 0.1}
+CHILDREN = {"worker": 0.3, "child": 0.5}
+# Of many tasks that are under way at once a kill repeats all, so these need time between two of them.
+AT_ONCE = {"worker": 0.03, "child": 0.3}
+AT_ONCE_THREADS = {"host": 0.03}
+
+M = 1000 * 1000
+SPIN = {"workload": "spin", "params": {"ns": "300"}, "each": 300}
+
+KINDS = (
+    kind("nop × 10⁹, processes", 3, 1000 * M, PROCESSES, workload="nop"),
+    kind("nop × 10⁷, processes", 6, 10 * M, PROCESSES, workload="nop"),
+    kind("nop × 10⁹, threads", 2, 1000 * M, THREADS, workload="nop", mode="thread"),
+    kind("nop × 10⁷, threads", 3, 10 * M, THREADS, workload="nop", mode="thread"),
+    kind("nop × 10⁸, interpreter lock", 2, 100 * M, THREADS, workload="nop", mode="gil"),
+    # Hardly more than begin and end.
+    kind("nop × 10⁴, processes, 100 times", 3, 10_000, PROCESSES, workload="nop", repeat=100),
+    kind("nop × 10⁴, 5 threads, 100 times", 2, 10_000, BRIEF_THREADS, workload="nop", mode="thread", workers=5,
+         repeat=100),
+    kind("nop × 10⁷, sequential", 2, 10 * M, PROCESSES, workload="nop", mode="sequential"),
+    kind("spin × 10⁷, processes", 5, 10 * M, PROCESSES, **SPIN),
+    kind("spin × 10⁷, 6 processes", 4, 10 * M, PROCESSES, workers=6, **SPIN),
+    kind("spin × 10⁷, threads", 2, 10 * M, THREADS, mode="thread", **SPIN),
+    kind("calc × 2000, processes", 4, 2000, PROCESSES, workload="calc", each=CALC_SUM, mark=False),
+    kind("calc × 1000, threads", 1, 1000, THREADS, workload="calc", mode="thread", each=CALC_SUM, mark=False),
+    kind("sleep × 4000, 8 processes", 3, 4000, PROCESSES, workload="sleep", params={"us": "1000"}, each=1000, workers=8),
+    kind("sleep × 1000, interpreter lock", 1, 1000, THREADS, workload="sleep", params={"us": "1000"}, each=1000,
+         mode="gil", workers=4),
+    kind("error × 10⁴ of 10⁷, processes", 3, 10 * M, PROCESSES, workload="fail", params={"kind": "error"},
+         failing=(7, 1000), reason="error"),
+    kind("wrong × 10⁴ of 10⁷, threads", 1, 10 * M, THREADS, workload="fail", params={"kind": "wrong"},
+         failing=(11, 1000), reason="wrong", mode="thread"),
+    kind("segv × 10 of 10⁷, processes", 2, 10 * M, PROCESSES, workload="fail", params={"kind": "segv"},
+         failing=(99_999, M), reason="signal"),
+    kind("exit × 10 of 10⁷, processes", 1, 10 * M, PROCESSES, workload="fail", params={"kind": "exit"},
+         failing=(5, M), reason="exit"),
+    kind("abort × 10 of 10⁷, threads", 1, 10 * M, THREADS, workload="fail", params={"kind": "abort"},
+         failing=(50_000, M), reason="signal", mode="thread"),
+    kind("a process for each of 2000 tasks", 3, 2000, CHILDREN, workload="spin", params={"ns": "200000"}, each=200000,
+         spawn="per-task"),
+    kind("a thread for each of 5000 tasks", 1, 5000, THREADS, workload="spin", params={"ns": "100000"}, each=100000,
+         spawn="per-task", mode="thread"),
+    kind("segv × 4 of 400, a process each", 1, 400, CHILDREN, workload="fail", params={"kind": "segv"},
+         failing=(10, 100), reason="signal", spawn="per-task", smallest=400),
+    kind("200 processes at once", 1, 200, AT_ONCE, workload="sleep", params={"us": "50000"}, each=50000,
+         spawn="per-task", workers=0, smallest=100),
+    kind("200 threads at once", 1, 200, AT_ONCE_THREADS, workload="sleep", params={"us": "50000"}, each=50000,
+         spawn="per-task", mode="thread", workers=0, smallest=100),
+    kind("10⁸ after a warm-up of 10⁸", 2, 100 * M, PROCESSES, workload="nop", warmup=100 * M),
+    kind("1 s of nop, processes", 2, 0, PROCESSES, workload="nop", duration_ns=10**9, by_count=False),
+    kind("1 s of nop, threads", 1, 0, THREADS, workload="nop", mode="thread", duration_ns=10**9, by_count=False),
+)

@@ -1,0 +1,79 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: MIT
+"""Some seconds of storm, and that its judges see what they are there for. scripts/soak makes it last longer.
+
+CONCD_STORM_SECONDS: how long each storm is. CONCD_STORM_SEED: repeats one (what happens also depends on the machine).
+"""
+import copy
+import os
+import random
+
+from harness import Case, main
+from storm import SETTINGS, Storm
+from storm_kinds import CHILDREN, KINDS
+
+SECONDS = float(os.environ.get("CONCD_STORM_SECONDS", "2.5"))
+SEED = int(os.environ.get("CONCD_STORM_SEED") or random.SystemRandom().randrange(10**6))
+
+
+class Weather(Case):
+    def storm(self, kinds, **options):
+        seed = SEED + sum(map(ord, self.id()))
+        with Storm(seed, kinds=kinds, **{"scale": 0.1, "rate": 100, **options}) as storm:
+            storm.run(SECONDS)
+        print("# seed %d: %d jobs, kills %s" % (seed, storm.tally.total("jobs"), dict(storm.tally.kills)), flush=True)
+        self.assertEqual([], storm.tally.violations, storm.kept_log)
+        self.assertGreater(storm.tally.total("jobs"), 0)
+        return storm.tally
+
+    def test_process_workers_are_killed(self):
+        tally = self.storm([k for k in KINDS if "worker" in k.kills and k.kills is not CHILDREN], supervisor_rate=0)
+        self.assertGreater(tally.kills["worker"], 0)
+        self.assertEqual(0, tally.total("takeovers"))
+
+    def test_the_thread_host_is_killed(self):
+        tally = self.storm([k for k in KINDS if "host" in k.kills and "mode" in k.request], supervisor_rate=0.5)
+        self.assertGreater(tally.kills["host"], 0)
+
+    def test_supervisors_are_killed_with_all_the_others(self):
+        tally = self.storm(KINDS, supervisor_rate=4)
+        self.assertGreater(tally.kills["supervisor"], 0)
+        self.assertEqual(tally.counts["takeovers"], len(tally.times["supervisor: kill to answer"]))
+
+    def test_children_for_single_tasks_are_killed(self):
+        tally = self.storm([k for k in KINDS if "child" in k.kills], scale=0.5, supervisor_rate=1)
+        self.assertGreater(tally.kills["child"], 0)
+
+
+class Judges(Case):
+    """An answer that is wrong in anything is seen, for every kind of job."""
+
+    def wrong_ones(self, reply):
+        """The reply with one thing changed."""
+        result = reply["result"]
+        for key in ("done", "verified", "failed"):
+            yield key, {**reply, "result": {**result, key: result[key] + 1}}
+        flipped = "0x%016x" % (int(result["checksum"], 16) ^ 1 << 20)
+        yield "checksum", {**reply, "result": {**result, "checksum": flipped}}
+        workers = copy.deepcopy(result["workers_detail"])
+        workers[0]["tasks"] += 1
+        yield "workers", {**reply, "result": {**result, "workers_detail": workers}}
+        yield "failures", {**reply, "result": {**result, "failures": [
+            {"index": 3, "reason": "signal", "value": 9, "worker": 0}]}}
+        yield "state", {**reply, "state": "cancelled"}
+        yield "result", {**reply, "result": None}
+
+    def test_they_see_what_is_wrong(self):
+        d = self.start(*SETTINGS)
+        for kind in KINDS:
+            parameters = kind.parameters(0.001)
+            if not kind.by_count:
+                parameters["duration_ns"] = 10**7
+            reply = d.call(kind.method, **parameters)
+            self.assertEqual([], kind.problems(reply, parameters), kind.name)
+            for what, other in self.wrong_ones(reply):
+                self.assertNotEqual([], kind.problems(other, parameters), (kind.name, what))
+
+
+if __name__ == "__main__":
+    main()
