@@ -32,6 +32,25 @@ RESTLESS_S = 3.0  # at most so long until all is looked at again
 ANON_GROWTH = 16 << 20  # bytes that a daemon's own memory may grow over that of the first
 EXIT_OF_STATE = {"done": 0, "failed": 1, "interrupted": 130, "lost": 70}
 
+# What can be wrong, by the word that a violation begins with.
+VIOLATIONS = {
+    "accounting": "tasks lost, doubled or repeated too often; a wrong sum",
+    "start": "jobs started twice, or never",
+    "resumption": "jobs lost, or not resumed once for each takeover",
+    "permits": "permits lost or too many",
+    "pool": "workers or wake-ups missing in peace",
+    "orphan": "processes that survived their supervisor",
+    "processes": "processes too many or too few in peace",
+    "descriptors": "descriptors leaked or missing",
+    "shared memory": "names in /dev/shm too many or too few",
+    "memory": "daemons that grew",
+    "takeover": "supervisors that did not take over",
+    "hang": "jobs that stood still",
+    "client": "clients that were told something wrong",
+    "log": "warnings and errors that nobody expects",
+    "end": "what was left at the end",
+}
+
 
 class Stuck(Exception):
     """A storm cannot go on."""
@@ -81,10 +100,12 @@ class Tally:
         self.kills = collections.Counter()
         self.counts = collections.Counter()
         self.times = collections.defaultdict(list)  # seconds
-        self.violations = []  # kind, text
+        self.violations = []  # one of VIOLATIONS, text
+        self.environment = {}  # as the last result tells it
         self.memory = []  # bytes of its own that the daemon held
 
     def violation(self, kind, text):
+        assert kind in VIOLATIONS, kind
         self.violations.append((kind, text))
 
     def total(self, what):
@@ -346,6 +367,8 @@ class Storm:
         storm.tally.violations
     """
 
+    KINDS = KINDS
+
     def __init__(self, seed, kinds=KINDS, rate=120.0, supervisor_rate=0.8, scale=1.0, settings=(), say=None):
         self.rng = random.Random(seed)
         self.kinds, self.scale, self.say = kinds, scale, say or (lambda text: None)
@@ -354,6 +377,7 @@ class Storm:
         self.log = Log(self.herd.log_path, self.tally)
         self.killer = Killer(self.herd, self.tally, seed ^ 0x5EED, rate, supervisor_rate)
         self.given_up = threading.Event()
+        self.bystander = None
         self.clients = []  # processes of concctl that are under way
         self.elapsed_s = 0.0
         self.looked = 0.0
@@ -376,7 +400,9 @@ class Storm:
 
     def __exit__(self, kind, error, _):
         try:
-            self.killer.stop() if self.killer.is_alive() else None
+            self.given_up.set()
+            if self.killer.ident:
+                self.killer.stop()
             for client in self.clients:
                 client.kill()
                 client.wait()
@@ -387,6 +413,8 @@ class Storm:
                 with contextlib.suppress(OSError):
                     self.kept_log = self.herd.log()
             self.herd.discard()
+            if self.bystander:
+                self.bystander.join()  # all that it could wait for is gone
         return False
 
     def _end(self, complete):
@@ -421,17 +449,16 @@ class Storm:
             self.elapsed_s = time.monotonic() - began
 
     def _job(self, kind):
-        other = threading.Thread(target=self._bystander, args=(self.rng.getrandbits(64),))
+        self.bystander = threading.Thread(target=self._bystander, args=(self.rng.getrandbits(64),))
         self.killer.aim(kind.kills)
-        other.start()
+        self.bystander.start()
         try:
             for _ in range(kind.repeat):
                 self._one(kind)
         except BaseException:
             self.given_up.set()
             raise
-        finally:
-            other.join()
+        self.bystander.join()
         self._look_at_permits()
         if time.monotonic() - self.looked > RESTLESS_S:
             self._look_at_all()
@@ -533,6 +560,13 @@ class Storm:
     def _bystander(self, seed):
         """Another client with jobs of its own, most of which wait in the queue: they are done exactly, or lost with the
         daemon that held the queue."""
+        try:
+            self._small_jobs(seed)
+        except Exception as e:  # pylint: disable=broad-except
+            if not self.given_up.is_set():
+                self.tally.violation("client", "the bystander: %r" % e)
+
+    def _small_jobs(self, seed):
         rng = random.Random(seed)
         for _ in range(rng.choice((0, 0, 1, 3))):
             time.sleep(rng.random() * 0.1)
@@ -542,7 +576,7 @@ class Storm:
                 # Nothing is started twice, so the same call may be made again and again.
                 reply = self.herd.call_once("Run", id=name, workload="nop", count=count)
                 time.sleep(0 if reply else 0.002)
-            if reply is None:
+            if reply is None or self.given_up.is_set():
                 return
             self.tally.counts["small jobs of a bystander, " + reply["state"]] += 1
             if reply["state"] != "lost" and (reply["state"] != "done" or reply["result"]["verified"] != count):
@@ -565,6 +599,7 @@ class Storm:
         result = reply["result"]
         if result is None:
             return
+        self.tally.environment = result["environment"]
         if lines["started"] != 1:
             self._blame("start", kind, name, "started %d times" % lines["started"])
         if not lines["goes on"] <= result["resumed"] <= lines["goes on"] + early:
