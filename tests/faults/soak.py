@@ -28,7 +28,7 @@ def arguments():
     parser.add_argument("--seed", type=int, help="repeats the choices of an earlier storm (default: a random one)")
     parser.add_argument("--rate", type=float, default=120,
                         help="kills per second of the kind of worker that the job runs on (default: %(default)g)")
-    parser.add_argument("--supervisors", type=float, default=0.8, metavar="RATE",
+    parser.add_argument("--supervisors", type=float, default=1.0, metavar="RATE",
                         help="kills of the supervisor per second; 0 spares it (default: %(default)g)")
     parser.add_argument("--scale", type=float, default=1, help="length of the jobs (default: %(default)g)")
     parser.add_argument("--only", metavar="TEXT", help="only the kinds of jobs with this in their names")

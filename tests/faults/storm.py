@@ -181,15 +181,15 @@ class Killer(threading.Thread):
     # When.
 
     def aim(self, kills):
-        """From now on these are the victims: how often whom, relative to the rate."""
-        rates = {who: factor * self.rate for who, factor in kills.items() if factor * self.rate > 0}
-        if self.supervisor_rate:
-            rates["supervisor"] = self.supervisor_rate
+        """From now on these are the victims: how often whom, relative to the rate. Every other time no supervisor is
+        among them: the next one makes all permits and locks anew, and would heal what a worker's death has left."""
+        rates = {who: factor * self.rate for who, factor in kills.items()}
+        rates["supervisor"] = 2 * self.supervisor_rate if self.rng.random() < 0.5 else 0
+        rates = {who: rate for who, rate in rates.items() if rate > 0}
         now = time.monotonic()
-        # In this order: run() goes through the rates.
-        due = {who: now + self.rng.expovariate(rate) for who, rate in rates.items()}
-        due["supervisor"] = self.due.get("supervisor", due.get("supervisor", float("inf")))
-        self.due, self.rates = due, rates
+        # In this order: _step() goes through the rates.
+        self.due = {who: now + self.rng.expovariate(rate) for who, rate in rates.items()}
+        self.rates = rates
 
     def run(self):
         try:
@@ -204,7 +204,7 @@ class Killer(threading.Thread):
     def _step(self):
         rates, due = self.rates, self.due
         for who, rate in rates.items():
-            if time.monotonic() < due[who]:
+            if who not in due or time.monotonic() < due[who]:
                 continue
             if who == "supervisor":
                 self._kill_supervisor()
@@ -369,7 +369,7 @@ class Storm:
 
     KINDS = KINDS
 
-    def __init__(self, seed, kinds=KINDS, rate=120.0, supervisor_rate=0.8, scale=1.0, settings=(), say=None):
+    def __init__(self, seed, kinds=KINDS, rate=120.0, supervisor_rate=1.0, scale=1.0, settings=(), say=None):
         self.rng = random.Random(seed)
         self.kinds, self.scale, self.say = kinds, scale, say or (lambda text: None)
         self.tally = Tally()
@@ -639,10 +639,6 @@ class Storm:
                 raise Stuck(str(self.killer.failure))
             with Client(self.herd.path) as client:
                 yield client
-            now = time.monotonic()
-            for who, rate in self.killer.rates.items():
-                if who != "supervisor":
-                    self.killer.due[who] = now + self.killer.rng.expovariate(rate)
 
     def _permits(self, status, when):
         guard = next(s for s in status["semaphores"] if s["purpose"] == "guard")

@@ -114,6 +114,8 @@ def kind(name, weight, tasks, kills, **rest):
 
 PROCESSES = {"worker": 1.0, "host": 0.01}
 THREADS = {"host": 0.2, "worker": 0.02}
+# All of these must be there at one moment for a run to begin.
+MANY_PROCESSES = {"worker": 0.4}
 BRIEF_THREADS = {"host": 0.1}
 CHILDREN = {"worker": 0.3, "child": 0.5}
 # Of many tasks that are under way at once a kill repeats all, so these need time between two of them.
@@ -133,6 +135,9 @@ KINDS = (
     kind("nop × 10⁴, processes, 100 times", 3, 10_000, PROCESSES, workload="nop", repeat=100),
     kind("nop × 10⁴, 5 threads, 100 times", 2, 10_000, BRIEF_THREADS, workload="nop", mode="thread", workers=5,
          repeat=100),
+    # Mostly the merging under the guard. Everybody does a task or two, else he would have died in vain.
+    kind("sleep × 320, 32 processes, 50 times", 3, 320, MANY_PROCESSES, workload="sleep", params={"us": "100"}, each=100,
+         workers=32, repeat=50, smallest=320),
     kind("nop × 10⁷, sequential", 2, 10 * M, PROCESSES, workload="nop", mode="sequential"),
     kind("spin × 10⁷, processes", 5, 10 * M, PROCESSES, **SPIN),
     kind("spin × 10⁷, 6 processes", 4, 10 * M, PROCESSES, workers=6, **SPIN),
