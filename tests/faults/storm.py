@@ -29,6 +29,7 @@ SETTINGS = ("jobs.max_restarts=1000000000", "jobs.max_kills_in_vain=1000000000",
             "jobs.ledger_chunks=4096")
 
 RESTLESS_S = 3.0  # at most so long until all is looked at again
+RESPAWN_S = 0.03  # more than it takes to replace a worker at once
 ANON_GROWTH = 16 << 20  # bytes that a daemon's own memory may grow over that of the first
 EXIT_OF_STATE = {"done": 0, "failed": 1, "interrupted": 130, "lost": 70}
 
@@ -176,13 +177,16 @@ class Killer(threading.Thread):
         self.failure = None
         self.rates, self.due = {}, {}
         self.dead = set()  # (pid, start time) of those that were hit in the life of the present supervisor
+        self.needed, self.complete = 1, 0.0  # process workers, and when they were last seen
         self.early = 0  # supervisors that were killed before they answered anybody
 
     # When.
 
-    def aim(self, kills):
+    def aim(self, kills, needed):
         """From now on these are the victims: how often whom, relative to the rate. Every other time no supervisor is
-        among them: the next one makes all permits and locks anew, and would heal what a worker's death has left."""
+        among them: the next one makes all permits and locks anew, and would heal what a worker's death has left.
+        needed: so many process workers must be there at one moment, or a run does not even begin."""
+        self.needed = needed
         rates = {who: factor * self.rate for who, factor in kills.items()}
         rates["supervisor"] = 2 * self.supervisor_rate if self.rng.random() < 0.5 else 0
         rates = {who: rate for who, rate in rates.items() if rate > 0}
@@ -254,7 +258,7 @@ class Killer(threading.Thread):
 
     def _kill_below(self, who):
         victims = self._victims(who)
-        if not victims:
+        if not victims or (who == "worker" and self._is_starved(len(victims))):
             return
         if who == "worker" and self.rng.random() < 0.02:
             for pid, parent in victims:  # all of them at one moment
@@ -264,6 +268,14 @@ class Killer(threading.Thread):
         before = {pid for pid, _ in victims}
         if self._kill(*self.rng.choice(victims), who) and measured:
             self._await_replacement(who, before)
+
+    def _is_starved(self, workers):
+        """A worker that died in vain comes back after a pause of up to 1 s. Who kills the others meanwhile never lets a
+        run begin, and all keep on dying in vain."""
+        now = time.monotonic()
+        if workers >= self.needed:
+            self.complete = now
+        return now - self.complete > RESPAWN_S
 
     def _await_replacement(self, who, before):
         """From the kill until another process has taken the place and its name. One that waits because its predecessors
@@ -450,7 +462,7 @@ class Storm:
 
     def _job(self, kind):
         self.bystander = threading.Thread(target=self._bystander, args=(self.rng.getrandbits(64),))
-        self.killer.aim(kind.kills)
+        self.killer.aim(kind.kills, kind.needed())
         self.bystander.start()
         try:
             for _ in range(kind.repeat):

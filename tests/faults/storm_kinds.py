@@ -47,6 +47,12 @@ class Kind:
             parameters["params"] = {**parameters["params"], "at": str(at), "every": str(every)}
         return parameters
 
+    def needed(self):
+        """How many process workers a run of it begins with."""
+        if self.request.get("mode", "process") != "process":
+            return 1
+        return self.request.get("workers", 2) or 1
+
     def failures(self, count):
         """The tasks that fail."""
         return range(self.failing[0], count, self.failing[1]) if self.failing else range(0)
