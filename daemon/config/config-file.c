@@ -49,7 +49,7 @@ loader_fail_text(struct loader *l, int error, const char *text)
         else
                 r = asprintf(&message, "%s:%u: %s", l->at.path, l->at.line, text);
         if (r >= 0)
-                l->message = message;
+                l->message = config_one_line(message);
 }
 
 static void loader_fail(struct loader *l, int error, const char *fmt, ...) PRINTF_LIKE(3, 4);

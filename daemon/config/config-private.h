@@ -5,6 +5,9 @@
 
 #include "config/config-key.h"
 
+/* Makes control characters, which somebody's value brought in, visible. Returns its argument. */
+char *config_one_line(char *message);
+
 /* A second configuration like c. 0 or -ENOMEM; on success the caller calls config_deinit() for it. */
 int config_copy(struct config *ret, const struct config *c);
 

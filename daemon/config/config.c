@@ -76,6 +76,16 @@ config_deinit(struct config *c)
 
 /* ── setting ── */
 
+char *
+config_one_line(char *message)
+{
+        for (char *p = message; *p; p++) {
+                if ((unsigned char)*p < ' ' || *p == 0x7f)
+                        *p = '?';
+        }
+        return message;
+}
+
 static char *message_new(const char *fmt, ...) PRINTF_LIKE(1, 2);
 
 /* NULL when memory is out. */
@@ -88,7 +98,7 @@ message_new(const char *fmt, ...)
         va_start(ap, fmt);
         int r = vasprintf(&message, fmt, ap);
         va_end(ap);
-        return r < 0 ? NULL : message;
+        return r < 0 ? NULL : config_one_line(message);
 }
 
 int
