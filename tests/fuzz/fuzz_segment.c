@@ -34,8 +34,8 @@ static uint64_t journal_at;
 static void
 leave_a_run(void)
 {
-        AUTO_JSON json_t *request = json_pack("{s:s, s:i, s:i}", "workload", "nop", "count", COUNT, "workers", 2),
-                         *full;
+        AUTO_JSON json_t *request = json_pack("{s:s, s:i, s:i}", "workload", "nop", "count", COUNT, "workers", 2);
+        AUTO_JSON json_t *full = NULL;
         struct run_spec *spec = &segment->run->spec;
         struct bad_value bad = {0};
         struct plan plan;
@@ -46,7 +46,6 @@ leave_a_run(void)
         v = plan.variants[0];
         full = request_of_variant(request, &v, 0);
         job = job_new("0123456789abcdef0123456789abcdef", 0, "Run", full, &plan);
-        json_decref(full);
         record_journal(segment->record, job);
         job->state = JOB_RUNNING;
         job->started_ns = 1;
