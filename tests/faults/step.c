@@ -50,10 +50,10 @@ unsigned
 sweep_stride(void)
 {
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-        return 7;
+        return 13;
 #elif defined(__has_feature)
 #if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-        return 7;
+        return 13;
 #endif
 #endif
         return 1;

@@ -480,7 +480,7 @@ main(void)
                 printf("1..0 # SKIP the kernel lets nobody trace\n");
                 return EXIT_SUCCESS;
         }
-        tcase_set_timeout(tc, 120);
+        tcase_set_timeout(tc, 240);
         tcase_add_checked_fixture(tc, setup, teardown);
         tcase_add_test(tc, killed_from_claim_to_commit);
         tcase_add_test(tc, looked_at_from_outside);

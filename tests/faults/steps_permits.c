@@ -445,7 +445,7 @@ main(void)
         tcase_add_loop_test(stopped, stopped_in_release, 1, N_MAX + 1);
         tcase_add_loop_test(recovery_stops, stopped_in_recovery, 0, ARRAY_SIZE(permit_deaths));
         for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-                tcase_set_timeout(cases[i], 120);
+                tcase_set_timeout(cases[i], 240);
                 tcase_add_checked_fixture(cases[i], stage_open, stage_close);
                 suite_add_tcase(suite, cases[i]);
         }
