@@ -17,6 +17,7 @@
 
 #define RECONNECT_NS       (10 * NS_PER_S)
 #define RECONNECT_PAUSE_MS 50
+#define RECONNECTED_NS     (100 * NS_PER_MS) /* a connection that lasted so long was one */
 #define CANCEL_TRIES       20
 #define CANCEL_ANSWER_MS   250
 #define CANCEL_PAUSE_MS    50
@@ -29,6 +30,7 @@ struct follow {
         bool is_handed_over;      /* the daemon may have the request */
         bool is_broken;           /* a connection broke: the daemon may have been another one since */
         uint64_t give_up_ns;      /* when to stop connecting again; 0: there was an answer since the last time */
+        uint64_t connected_ns;    /* when the present connection was made */
         bool is_interrupted;
 };
 
@@ -55,16 +57,16 @@ send_request(struct follow *f)
         return wait ? stream_send(&f->client->stream, "org.concd.Wait", wait, more, NULL) : -ENOMEM;
 }
 
-/* Connects again, for at most 10 s without an answer; Ctrl-C ends that. */
+/* Connects again, for at most 10 s without an answer, or a connection that lasts; Ctrl-C ends that. */
 static int
 reconnect(struct follow *f)
 {
         struct pollfd wake = {.fd = f->wake_fd, .events = POLLIN};
-        bool is_first = f->give_up_ns == 0;
+        bool is_first = !f->is_broken;
         int r = -ETIMEDOUT;
 
         f->is_broken = true;
-        if (is_first)
+        if (f->give_up_ns == 0 || clock_now_ns() - f->connected_ns > RECONNECTED_NS)
                 f->give_up_ns = clock_now_ns() + RECONNECT_NS;
         if (f->request->is_detached && f->is_handed_over)
                 return message_fail(CTL_EXIT_NO_DAEMON,
@@ -80,8 +82,10 @@ reconnect(struct follow *f)
                 if (poll(&wake, 1, RECONNECT_PAUSE_MS) > 0)
                         return CTL_EXIT_INTERRUPTED;
         }
-        if (r == 0)
+        if (r == 0) {
+                f->connected_ns = clock_now_ns();
                 return GO_ON;
+        }
         if (r != -ECANCELED)
                 message_print("no daemon answers at %s any more", f->client->socket);
         return CTL_EXIT_NO_DAEMON;
@@ -200,7 +204,7 @@ step(struct follow *f)
 int
 follow_job(struct client *client, const struct follow_request *request)
 {
-        struct follow f = {.request = request, .client = client};
+        struct follow f = {.request = request, .client = client, .connected_ns = clock_now_ns()};
         int r = interrupt_catch(&f.wake_fd);
 
         if (r < 0)

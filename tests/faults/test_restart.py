@@ -250,6 +250,19 @@ class Clients(Restart):
             self.assertIn("connecting again", err)
         self.assertEqual(1, len(self.lines(d, "started: ")))
 
+    def test_a_client_outlives_many_daemons(self):
+        """Longer in all than it would wait for one."""
+        d = self.start()
+        run = self.concctl(d, "run", "--workload=sleep", "--count=60000", "--param=us=440", "--id", ID % 1, "--json")
+        until(lambda: d.call("Jobs")["jobs"] and self.done(d, 1), "the job has begun")
+        for _ in range(11):
+            time.sleep(1)
+            self.again(d)
+        out, err = run.communicate(timeout=PATIENCE)
+        self.assertEqual(0, run.returncode, err)
+        self.assertEqual((60000, 11), (json.loads(out)["done"], json.loads(out)["resumed"]))
+        self.assertEqual(1, err.count("connecting again"))
+
     def test_a_person_is_told(self):
         d = self.start()
         run = self.concctl(d, "run", "--workload=nop", "--count=400M", "--id", ID % 1)
