@@ -23,7 +23,7 @@ def arguments():
     parser = argparse.ArgumentParser(
         prog="soak", description="Kills everything that concd is made of, at random moments, while jobs run; and checks "
         "that every answer is exact and that nothing is lost, leaked or left behind.",
-        epilog="Exit code 0: no violation; 1: some, and the daemons' log is kept; 130: ended by Ctrl-C, no violation.")
+        epilog="Exit code 0: no violation; 1: some, and the log is kept; 130: ended by Ctrl-C, no violation.")
     parser.add_argument("--minutes", type=float, default=20, help="how long (default: %(default)g)")
     parser.add_argument("--seed", type=int, help="repeats the choices of an earlier storm (default: a random one)")
     parser.add_argument("--rate", type=float, default=120,
@@ -32,6 +32,8 @@ def arguments():
                         help="kills of the supervisor per second; 0 spares it (default: %(default)g)")
     parser.add_argument("--scale", type=float, default=1, help="length of the jobs (default: %(default)g)")
     parser.add_argument("--only", metavar="TEXT", help="only the kinds of jobs with this in their names")
+    parser.add_argument("--keep", metavar="FOLDER", default=harness.TREE + "/build",
+                        help="where a folder with the log is left after a violation (default: build/)")
     parser.add_argument("--markdown", action="store_true", help="print the tables as docs/RELIABILITY.md has them")
     given = parser.parse_args()
     if given.seed is None:
@@ -142,8 +144,8 @@ def interrupt(*_):
     raise KeyboardInterrupt
 
 
-def keep(storm, seed, report):
-    folder = "%s/build/soak-%d-%d" % (harness.TREE, seed, os.getpid())
+def keep(storm, given, report):
+    folder = "%s/soak-%d-%d" % (given.keep, given.seed, os.getpid())
     os.makedirs(folder)
     with open(folder + "/log", "w", encoding="utf-8") as f:
         f.write(storm.kept_log or "")
@@ -176,7 +178,7 @@ def main():
     if storm.tally.violations:
         for violation in storm.tally.violations[:20]:
             print("soak: %s: %s" % violation, file=sys.stderr)
-        print("soak: %d violations; see %s" % (len(storm.tally.violations), keep(storm, given.seed, report)),
+        print("soak: %d violations; see %s" % (len(storm.tally.violations), keep(storm, given, report)),
               file=sys.stderr)
         return 1
     return 130 if was_interrupted else 0

@@ -670,8 +670,10 @@ class Storm:
             status = client.call("Status")
             pool = collections.Counter((w["kind"], w["state"]) for w in status["workers"])
             gates = [s["value"] for s in status["semaphores"] if s["purpose"] != "guard"]
+            # One that was just killed looks idle until the daemon has seen it.
+            living = [look_at(pid) for pid in children_of(status["daemon"]["pid"])]
             if pool == {("thread-host", "running"): 1, ("process", "idle"): 2, ("thread", "idle"): 2} and \
-                    not any(gates):
+                    not any(gates) and len(living) == 3 and all(living):
                 return status
             if time.monotonic() > give_up:
                 self.tally.violation("pool", "without any job there are %s, gates at %s" % (dict(pool), gates))

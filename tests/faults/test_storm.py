@@ -7,12 +7,16 @@ CONCD_STORM_SECONDS: how long each storm is. CONCD_STORM_SEED: repeats one (what
 import copy
 import os
 import random
+import signal
+import subprocess
+import sys
+import time
 
-from harness import Case, main
+from harness import CONCD, PATIENCE, Case, main
 from storm import SETTINGS, Storm
 from storm_kinds import CHILDREN, KINDS
 
-SECONDS = float(os.environ.get("CONCD_STORM_SECONDS", "2.5"))
+SECONDS = float(os.environ.get("CONCD_STORM_SECONDS", "2"))
 SEED = int(os.environ.get("CONCD_STORM_SEED") or random.SystemRandom().randrange(10**6))
 
 
@@ -77,6 +81,51 @@ class Judges(Case):
             self.assertEqual([], kind.problems(reply, parameters), kind.name)
             for what, other in self.wrong_ones(reply):
                 self.assertNotEqual([], kind.problems(other, parameters), (kind.name, what))
+
+
+class Soak(Case):
+    """The program around it."""
+
+    def soak(self, *arguments, interrupt_after=None, **environment):
+        """(exit code, stdout, stderr); in a folder for temporary files that must be empty afterwards."""
+        folder, shm = self.folder(), set(os.listdir("/dev/shm"))
+        soak = subprocess.Popen([sys.executable, os.path.join(os.path.dirname(__file__), "soak.py"), *arguments],
+                                env={**os.environ, "TMPDIR": folder, **environment}, stdin=subprocess.DEVNULL,
+                                stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        if interrupt_after is not None:
+            time.sleep(interrupt_after)
+            soak.send_signal(signal.SIGINT)
+        out, err = soak.communicate(timeout=4 * PATIENCE)
+        self.assertEqual([], os.listdir(folder))
+        left = {n for n in set(os.listdir("/dev/shm")) - shm if ".t%d-" % soak.pid in n}
+        self.assertEqual(set(), left)
+        return soak.returncode, out, err
+
+    def test_it_tells_what_it_did(self):
+        code, out, err = self.soak("--minutes=0.02", "--scale=0.1", "--seed=77", "--only=nop", "--markdown")
+        self.assertEqual(0, code, err)
+        for text in ("| seed | 77 |", "| process workers | ", "**Violations**", "| what was left at the end | 0 |"):
+            self.assertIn(text, out)
+
+    def test_it_can_be_interrupted(self):
+        code, out, err = self.soak("--minutes=9", interrupt_after=1.5)
+        self.assertEqual(130, code, err)
+        self.assertIn("then interrupted", out)
+
+    def test_it_fails_when_something_is_wrong(self):
+        """With a daemon whose log says what nobody expects."""
+        folder = self.folder()
+        odd = folder + "/odd"
+        with open(odd, "w", encoding="utf-8") as f:
+            f.write("#!/bin/sh\necho 2026-01-01T00:00:00.000Z WARNING concd: something odd >&2\nexec %s \"$@\"\n" % CONCD)
+        os.chmod(odd, 0o755)
+        code, out, err = self.soak("--minutes=0.01", "--scale=0.1", "--seed=5", "--keep=" + folder, CONCD_BIN=odd)
+        self.assertEqual(1, code, err)
+        kept, = (n for n in os.listdir(folder) if n.startswith("soak-5-"))
+        self.assertIn(folder + "/" + kept, err)
+        self.assertEqual({"log", "report", "violations"}, set(os.listdir(folder + "/" + kept)))
+        with open(folder + "/" + kept + "/log", encoding="utf-8") as f:
+            self.assertIn("something odd", f.read())
 
 
 if __name__ == "__main__":
