@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+import traceback
 
 import harness
 from storm import VIOLATIONS, Storm
@@ -172,6 +173,8 @@ def main():
             storm.run(60 * given.minutes)
     except KeyboardInterrupt:
         was_interrupted = True
+    except Exception:  # pylint: disable=broad-except
+        storm.tally.violation("soak", traceback.format_exc())
     show = as_markdown if given.markdown else as_text
     report = "\n".join(show(*table) for table in tables(given, storm, was_interrupted))
     print(report, flush=True)

@@ -50,6 +50,7 @@ VIOLATIONS = {
     "client": "clients that were told something wrong",
     "log": "warnings and errors that nobody expects",
     "end": "what was left at the end",
+    "soak": "mistakes of the storm itself",
 }
 
 
