@@ -27,7 +27,7 @@ def arguments():
         epilog="Exit code 0: no violation; 1: some, and the log is kept; 130: ended by Ctrl-C, no violation.")
     parser.add_argument("--minutes", type=float, default=20, help="how long (default: %(default)g)")
     parser.add_argument("--seed", type=int, help="repeats the choices of an earlier storm (default: a random one)")
-    parser.add_argument("--rate", type=float, default=120,
+    parser.add_argument("--rate", type=float, default=150,
                         help="kills per second of the kind of worker that the job runs on (default: %(default)g)")
     parser.add_argument("--supervisors", type=float, default=1.0, metavar="RATE",
                         help="kills of the supervisor per second; 0 spares it (default: %(default)g)")

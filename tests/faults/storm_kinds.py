@@ -134,7 +134,7 @@ SPIN = {"workload": "spin", "params": {"ns": "300"}, "each": 300}
 KINDS = (
     kind("nop × 10⁹, processes", 3, 1000 * M, PROCESSES, workload="nop"),
     kind("nop × 10⁷, processes", 6, 10 * M, PROCESSES, workload="nop"),
-    kind("nop × 10⁹, threads", 2, 1000 * M, THREADS, workload="nop", mode="thread"),
+    kind("nop × 10⁹, threads", 1, 1000 * M, THREADS, workload="nop", mode="thread"),
     kind("nop × 10⁷, threads", 3, 10 * M, THREADS, workload="nop", mode="thread"),
     kind("nop × 10⁸, interpreter lock", 2, 100 * M, THREADS, workload="nop", mode="gil"),
     # Hardly more than begin and end.
