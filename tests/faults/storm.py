@@ -160,7 +160,9 @@ class Herd(Daemon):
     def call_once(self, method, **parameters):
         """None when nobody answers."""
         try:
-            return self.call(method, **parameters)
+            with Client(self.path) as client:
+                client.socket.settimeout(10 * PATIENCE)  # the job before may take its time
+                return client.call(method, **parameters)
         except (OSError, AssertionError) as e:
             if isinstance(e, AssertionError) and "ends within a message" not in str(e):
                 raise
