@@ -7,11 +7,16 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 
 /* How many taken names are passed over before it is given up. */
 #define GENERATIONS_TRIED 1000
+
+#define DEBRIS_AGE_S       2
+#define LETTERS_AND_DIGITS "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 
 static const struct {
         const char *name;
@@ -123,6 +128,23 @@ semaphores_open(struct semaphores *s, uid_t uid, const char *instance, uint64_t 
         return 0;
 }
 
+/*
+ * glibc makes a semaphore under a temporary name, sem.XXXXXX, and then links it to its own. Such a file that is older
+ * than a moment is nobody's any more, whoever's it was.
+ */
+static bool
+is_debris(int dir, const char *name)
+{
+        struct timespec now;
+        struct stat st;
+
+        if (strncmp(name, "sem.", 4) != 0 || strlen(name) != 10 || strspn(name + 4, LETTERS_AND_DIGITS) != 6)
+                return false;
+        clock_gettime(CLOCK_REALTIME, &now);
+        return fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode) && st.st_uid == geteuid() &&
+               st.st_size == sizeof(sem_t) && st.st_nlink == 1 && now.tv_sec - st.st_mtim.tv_sec >= DEBRIS_AGE_S;
+}
+
 int
 semaphores_remove_stale(uid_t uid, const char *instance)
 {
@@ -135,6 +157,8 @@ semaphores_remove_stale(uid_t uid, const char *instance)
                 return 0;
         snprintf(prefix, sizeof(prefix), "sem.concd.%u.%s.", (unsigned)uid, instance);
         while ((e = readdir(dir))) {
+                if (is_debris(dirfd(dir), e->d_name))
+                        removed += unlinkat(dirfd(dir), e->d_name, 0) == 0;
                 if (strncmp(e->d_name, prefix, strlen(prefix)) != 0)
                         continue;
                 /* sem_unlink() wants the name without "sem." and with a slash. */

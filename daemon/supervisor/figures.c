@@ -43,6 +43,22 @@ wall_ns(const struct segment *s, bool complete)
         return end - start;
 }
 
+/* Who is killed between the note and the commit leaves the note; the task is then executed, and perhaps noted, again. */
+static void
+collect_failures(const struct run *run, struct figures *f)
+{
+        uint32_t n = MIN(atomic_load(&run->n_failures), FAILURES_MAX), k;
+
+        for (uint32_t i = 0; i < n; i++) {
+                if (!atomic_load_explicit(&run->failures[i].written, memory_order_acquire))
+                        continue;
+                for (k = 0; k < f->n_failures && f->failures[k].task != run->failures[i].task;)
+                        k++;
+                f->failures[k] = run->failures[i];
+                f->n_failures += k == f->n_failures;
+        }
+}
+
 int
 figures_collect(const struct segment *s, struct figures **ret)
 {
@@ -74,10 +90,7 @@ figures_collect(const struct segment *s, struct figures **ret)
         f->resumed = run->resumed;
         f->clock_overhead_ns = run->spec.clock_overhead_ns;
         f->totals = run->totals;
-        for (uint32_t i = 0; i < MIN(atomic_load(&run->n_failures), FAILURES_MAX); i++) {
-                if (atomic_load_explicit(&run->failures[i].written, memory_order_acquire))
-                        f->failures[f->n_failures++] = run->failures[i];
-        }
+        collect_failures(run, f);
         *ret = f;
         return 0;
 }

@@ -372,6 +372,31 @@ settle_orphan(struct segment *segment, struct seat *seat)
                 atomic_fetch_add(&segment->run->reexecuted, in_flight - 1);
 }
 
+/* A supervisor that was killed while it gave a task up has counted it for the seat, or in the ledger, and not in both.
+ * The ledger is right. */
+static void
+agree_with_ledger(struct segment *segment)
+{
+        const struct run_spec *spec = &segment->run->spec;
+        struct ledger_sum sum;
+        uint64_t tasks = 0;
+
+        ledger_sum(segment->ledger, &spec->geometry, &sum);
+        for (uint32_t i = 0; i < spec->seats; i++)
+                tasks += atomic_load(&segment->seats[i].tasks);
+        for (uint32_t i = 0; i < spec->seats && tasks != sum.done; i++) {
+                struct seat *seat = &segment->seats[i];
+                uint64_t has = atomic_load(&seat->tasks), right = has + sum.done - tasks;
+
+                /* What a seat cannot give, the next one does. */
+                if (tasks > sum.done && has < tasks - sum.done)
+                        right = 0;
+                tasks += right - has;
+                atomic_store(&seat->tasks_next, right);
+                atomic_store(&seat->tasks, right);
+        }
+}
+
 int
 recovery_of_herd(struct segment *segment)
 {
@@ -392,6 +417,7 @@ recovery_of_herd(struct segment *segment)
                 if (seat_is_taken(atomic_load(&seat->word)))
                         settle_orphan(segment, seat);
         }
+        agree_with_ledger(segment);
         recovered = ledger_recover(segment->ledger, &run->spec.geometry, verdict, NULL, NULL);
         atomic_fetch_add(&run->reexecuted, recovered.freed);
         gil_init(gil_of(run), GIL_SWITCH_INTERVAL_NS);

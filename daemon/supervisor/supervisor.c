@@ -530,6 +530,7 @@ remove_shared_state(struct supervisor *s)
         if (s->semaphores.generation) {
                 semaphores_unlink(s->instance.uid, s->instance.name, s->semaphores.generation);
                 semaphores_close(&s->semaphores);
+                semaphores_remove_stale(s->instance.uid, s->instance.name);
         }
         if (s->setup.segment.header) {
                 /* Whoever takes over and then cannot start leaves it to the next. */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * driver TARGET-NAME MUTATIONS DICTIONARY SEED...: a fuzz target without libFuzzer. Runs every seed as it is, and then a
- * fixed number of mutations that are the same in every run, so that what was once found stays found on every compiler.
+ * driver TARGET-NAME MUTATIONS DICTIONARY SEED...: a fuzz target without libFuzzer. Runs every seed as it is, and then
+ * a fixed number of mutations that are the same in every run, so that what was once found stays found on every
+ * compiler.
  */
 #include "fuzz.h"
 
