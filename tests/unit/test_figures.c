@@ -165,8 +165,8 @@ expect_fields(json_t *object, const char *expected)
         ck_assert_msg(fields != NULL, "no JSON: %s", expected);
         json_object_foreach(fields, name, value)
         {
-                AUTO_FREE char *is = json_dumps(json_object_get(object, name),
-                                                JSON_ENCODE_ANY | JSON_REAL_PRECISION(9));
+                AUTO_FREE char *is =
+                        json_dumps(json_object_get(object, name), JSON_ENCODE_ANY | JSON_REAL_PRECISION(9));
                 AUTO_FREE char *should = json_dumps(value, JSON_ENCODE_ANY | JSON_REAL_PRECISION(9));
 
                 ck_assert_msg(is && strcmp(is, should) == 0, "%s is %s and not %s", name, is ? is : "missing", should);
@@ -261,8 +261,8 @@ START_TEST(failures_are_told)
 
         open_run();
         for (uint32_t i = 0; i < ARRAY_SIZE(reasons); i++) {
-                segment.run->failures[i] = (struct failure){
-                        .task = 10 + i, .reason = i, .value = 20 + (int)i, .seat = i % 2};
+                segment.run->failures[i] =
+                        (struct failure){.task = 10 + i, .reason = i, .value = 20 + (int)i, .seat = i % 2};
                 atomic_store(&segment.run->failures[i].written, i != 3);
         }
         atomic_store(&segment.run->n_failures, ARRAY_SIZE(reasons));
@@ -280,13 +280,36 @@ START_TEST(failures_are_told)
 }
 END_TEST
 
+/* Its worker was killed between the note and the commit, and the next one failed of it again. */
+START_TEST(failure_that_was_noted_twice_is_one)
+{
+        AUTO_JSON json_t *result = NULL;
+        json_t *failures;
+
+        open_run();
+        for (uint32_t i = 0; i < 3; i++) {
+                segment.run->failures[i] =
+                        (struct failure){.task = 7 + i % 2, .reason = FAILURE_ERROR, .value = (int)i};
+                atomic_store(&segment.run->failures[i].written, 1);
+        }
+        atomic_store(&segment.run->n_failures, 3);
+        result = collect_result(&done);
+        failures = json_object_get(result, "failures");
+        ck_assert_uint_eq(json_array_size(failures), 2);
+        expect_fields(json_array_get(failures, 0), "{'index': 7, 'value': 2}");
+        expect_fields(json_array_get(failures, 1), "{'index': 8, 'value': 1}");
+}
+END_TEST
+
 START_TEST(failures_beyond_the_room_are_left_out)
 {
         AUTO_JSON json_t *result = NULL;
 
         open_run();
-        for (uint32_t i = 0; i < FAILURES_MAX; i++)
+        for (uint32_t i = 0; i < FAILURES_MAX; i++) {
+                segment.run->failures[i].task = i;
                 atomic_store(&segment.run->failures[i].written, 1);
+        }
         atomic_store(&segment.run->n_failures, FAILURES_MAX + 10);
         result = collect_result(&done);
         ck_assert_uint_eq(json_array_size(json_object_get(result, "failures")), FAILURES_MAX);
@@ -299,8 +322,12 @@ START_TEST(run_by_duration)
 {
         AUTO_JSON json_t *result = NULL;
 
-        variant = (struct variant){.workload = SPIN, .params = {500}, .mode = GIL, .workers = 3,
-                                   .duration_ns = 1500 * NS_PER_MS, .timeout_ns = 9 * NS_PER_S};
+        variant = (struct variant){.workload = SPIN,
+                                   .params = {500},
+                                   .mode = GIL,
+                                   .workers = 3,
+                                   .duration_ns = 1500 * NS_PER_MS,
+                                   .timeout_ns = 9 * NS_PER_S};
         open_run();
         do_line(0, 10, 0, 0);
         do_line(2, 5, 0, 0);
@@ -432,6 +459,7 @@ main(void)
         tcase_add_test(tc, failed_tasks_are_no_verified_ones);
         tcase_add_test(tc, deaths_are_counted);
         tcase_add_test(tc, failures_are_told);
+        tcase_add_test(tc, failure_that_was_noted_twice_is_one);
         tcase_add_test(tc, failures_beyond_the_room_are_left_out);
         tcase_add_test(tc, run_by_duration);
         tcase_add_loop_test(tc, ways_to_spawn, 0, 3);
