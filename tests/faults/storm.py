@@ -590,8 +590,8 @@ class Storm:
             name, count = "%032x" % rng.getrandbits(128), rng.randrange(1, 100_000)
             reply = None
             while reply is None and not self.killer.failure and not self.given_up.is_set():
-                # Nothing is started twice, so the same call may be made again and again.
-                reply = self.herd.call_once("Run", id=name, workload="nop", count=count)
+                # Nothing is started twice, so the same call may be made again and again. One worker: see _is_starved().
+                reply = self.herd.call_once("Run", id=name, workload="nop", count=count, workers=1)
                 time.sleep(0 if reply else 0.002)
             if reply is None or self.given_up.is_set():
                 return
