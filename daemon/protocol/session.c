@@ -336,8 +336,16 @@ take_message(struct session *s, size_t len, struct varlink_call *ret)
 {
         struct evbuffer *input = bufferevent_get_input(s->bev);
         const char *why = "malformed request", *message = (const char *)evbuffer_pullup(input, (ev_ssize_t)len + 1);
-        int r = message ? varlink_call_decode(message, len, ret, &why) : VARLINK_E_MEMORY;
+        int r = VARLINK_E_MEMORY;
 
+        json_memory_begin_reading();
+        if (message)
+                r = varlink_call_decode(message, len, ret, &why);
+        if (json_memory_end_reading()) {
+                if (r == VARLINK_OK)
+                        varlink_call_deinit(ret);
+                r = VARLINK_E_MEMORY;
+        }
         evbuffer_drain(input, len + 1);
         s->searched = 0;
         event_del(s->timer);

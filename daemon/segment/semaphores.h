@@ -50,8 +50,8 @@ void semaphores_close(struct semaphores *s);
 /* Takes the names of a generation away; who has them open keeps them. */
 void semaphores_unlink(uid_t uid, const char *instance, uint64_t generation);
 
-/* Takes the names of all generations away that a dead daemon left, and what glibc leaves of a semaphore when its creator
- * is killed within sem_open(). Returns how many there were. */
+/* Takes the names of all generations away that a dead daemon left, and what glibc leaves of a semaphore when its
+ * creator is killed within sem_open(). Returns how many there were. */
 int semaphores_remove_stale(uid_t uid, const char *instance);
 
 #endif

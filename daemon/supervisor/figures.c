@@ -43,7 +43,8 @@ wall_ns(const struct segment *s, bool complete)
         return end - start;
 }
 
-/* Who is killed between the note and the commit leaves the note; the task is then executed, and perhaps noted, again. */
+/* Who is killed between the note and the commit leaves the note; the task is then executed, and perhaps noted,
+ * again. */
 static void
 collect_failures(const struct run *run, struct figures *f)
 {

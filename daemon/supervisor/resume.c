@@ -15,6 +15,7 @@
  */
 #include "supervisor/resume.h"
 
+#include "protocol/json-memory.h"
 #include "segment/ledger.h"
 #include "shared/clock.h"
 #include "shared/log.h"
@@ -267,8 +268,11 @@ resume_jobs(struct supervisor *s)
         struct segment *segment = &s->setup.segment;
         int r;
 
+        json_memory_begin_reading();
         read_journal(s);
         r = resume_running(s);
+        if (json_memory_end_reading())
+                r = -ENOMEM;
         if (r < 0)
                 return r;
         lose_queued(s, "the daemon was killed while it waited in the queue");

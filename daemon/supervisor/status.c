@@ -153,10 +153,10 @@ describe_semaphores(const struct supervisor *s)
                 snprintf(path, sizeof(path), "/dev/shm/sem.%s", name + 1);
                 sem_getvalue(s->semaphores.sem[i], &value);
                 json_array_append_new(
-                        list, json_pack("{s:s, s:s, s:s, s:i, s:s, s:o}", "purpose", semaphore_purpose_name(i), "name",
-                                        name, "path", path, "value", value, "mode", mode_of(path, mode), "held",
-                                        i == SEMAPHORE_GUARD ? permits_held(&s->setup.segment.run->guard)
-                                                             : json_null()));
+                        list,
+                        json_pack("{s:s, s:s, s:s, s:i, s:s, s:o}", "purpose", semaphore_purpose_name(i), "name", name,
+                                  "path", path, "value", value, "mode", mode_of(path, mode), "held",
+                                  i == SEMAPHORE_GUARD ? permits_held(&s->setup.segment.run->guard) : json_null()));
         }
         return list;
 }

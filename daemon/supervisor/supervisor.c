@@ -478,13 +478,14 @@ supervisor_new(const struct settings_options *options, struct supervisor **ret)
                 log_error("out of memory");
                 return -ENOMEM;
         }
-        json_memory_watch();
         s->started_ns = clock_now_ns();
         s->options = *options;
         s->instance = (struct instance){.lock = -1, .herd = -1, .listener = -1};
         s->setup.doorbell = s->setup.herd_lock = s->setup.host_control = -1;
         queue_init(&s->queue);
-        r = settings_load(options, &s->config, &s->config_path);
+        r = json_memory_watch();
+        if (r == 0)
+                r = settings_load(options, &s->config, &s->config_path);
         if (r == SETTINGS_E_INVALID)
                 r = SUPERVISOR_E_CONFIG;
         if (r == 0) {

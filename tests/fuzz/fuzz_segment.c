@@ -84,6 +84,7 @@ LLVMFuzzerInitialize(int *argc, char ***argv)
 
         snprintf(instance, sizeof(instance), "fuzz-%d", getpid());
         log_set_level(LOG_LEVEL_ALERT);
+        MUST(json_memory_watch() == 0);
         workloads_init();
         CPU_SET(0, &s.cpus);
         CPU_SET(1, &s.cpus);
