@@ -449,11 +449,11 @@ class Storm:
 
     # The jobs.
 
-    def run(self, seconds):
-        """Job after job for that long; each kind once before any comes twice."""
+    def run(self, seconds, victims=()):
+        """Job after job for that long, and on until each of these was killed; each kind once before any comes twice."""
         began, bag = time.monotonic(), []
         try:
-            while time.monotonic() - began < seconds:
+            while time.monotonic() - began < seconds or not all(self.tally.kills[who] for who in victims):
                 if not bag:
                     bag = [k for k in self.kinds for _ in range(k.weight)]
                     self.rng.shuffle(bag)

@@ -21,36 +21,32 @@ SEED = int(os.environ.get("CONCD_STORM_SEED") or random.SystemRandom().randrange
 
 
 class Weather(Case):
-    def storm(self, kinds, **options):
+    def storm(self, victims, kinds, **options):
         seed = SEED + sum(map(ord, self.id()))
         with Storm(seed, kinds=kinds, **{"scale": 0.1, "rate": 100, **options}) as storm:
-            storm.run(SECONDS)
+            storm.run(SECONDS, victims)
         print("# seed %d: %d jobs, kills %s" % (seed, storm.tally.total("jobs"), dict(storm.tally.kills)), flush=True)
         self.assertEqual([], storm.tally.violations[:10], "the last of the log:\n" + (storm.kept_log or "")[-3000:])
         self.assertGreater(storm.tally.total("jobs"), 0)
         return storm.tally
 
     def test_process_workers_are_killed(self):
-        tally = self.storm([k for k in KINDS if "worker" in k.kills and k.kills is not CHILDREN], supervisor_rate=0)
-        self.assertGreater(tally.kills["worker"], 0)
+        tally = self.storm(["worker"], [k for k in KINDS if "worker" in k.kills and k.kills is not CHILDREN],
+                           supervisor_rate=0)
         self.assertEqual(0, tally.total("takeovers"))
 
     def test_holders_of_the_guard_are_killed(self):
-        tally = self.storm([k for k in KINDS if "32 processes" in k.name], supervisor_rate=0, rate=150)
-        self.assertGreater(tally.kills["worker"], 0)
+        self.storm(["worker"], [k for k in KINDS if "32 processes" in k.name], supervisor_rate=0, rate=150)
 
     def test_the_thread_host_is_killed(self):
-        tally = self.storm([k for k in KINDS if "host" in k.kills and "mode" in k.request], supervisor_rate=0)
-        self.assertGreater(tally.kills["host"], 0)
+        self.storm(["host"], [k for k in KINDS if "host" in k.kills and "mode" in k.request], supervisor_rate=0)
 
     def test_supervisors_are_killed_with_all_the_others(self):
-        tally = self.storm(KINDS, supervisor_rate=4)
-        self.assertGreater(tally.kills["supervisor"], 0)
-        self.assertEqual(tally.counts["takeovers"], len(tally.times["supervisor: kill to answer"]))
+        tally = self.storm(["worker", "host", "supervisor"], KINDS, supervisor_rate=4)
+        self.assertGreater(tally.counts["takeovers"], 0)
 
     def test_children_for_single_tasks_are_killed(self):
-        tally = self.storm([k for k in KINDS if "child" in k.kills], scale=0.5, supervisor_rate=1)
-        self.assertGreater(tally.kills["child"], 0)
+        self.storm(["child"], [k for k in KINDS if "child" in k.kills], scale=0.5, supervisor_rate=1)
 
 
 class Judges(Case):
