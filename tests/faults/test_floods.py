@@ -84,8 +84,7 @@ class Descriptors(Pressure):
             crowd.append(s)
         until(lambda: "cannot accept connections" in d.log(), "the daemon says that it has no descriptor left")
         # A worker dies while there is no descriptor for its successor.
-        victims = [int(p) for p in subprocess.run(["ps", "-o", "pid=", "--ppid", str(pid)], check=True,
-                                                  capture_output=True, text=True).stdout.split()]
+        victims = sorted(d.descendants())
         self.assertTrue(all(p > 1 for p in victims))
         os.kill(victims[-1], signal.SIGKILL)
         used, began = cpu_seconds(pid), time.monotonic()
@@ -394,6 +393,9 @@ class Processes(Pressure):
             self.assertFalse([n for n in os.listdir("/dev/shm") if name in n])
         finally:
             d.discard()
+            for left in os.listdir("/dev/shm"):
+                if name in left:
+                    os.unlink("/dev/shm/" + left)
 
     def test_a_workload_that_kills_every_worker(self):
         d = self.start("jobs.deadline=0")
