@@ -18,9 +18,11 @@ import random
 import re
 import signal
 import subprocess
+import sys
 import threading
 import time
 
+import harness
 from harness import CONCCTL, PATIENCE, SANITIZER, Client, Daemon, Failed, concctl_environment, mentioning, processes
 from storm_kinds import KINDS
 
@@ -167,6 +169,34 @@ class Herd(Daemon):
             if isinstance(e, AssertionError) and "ends within a message" not in str(e):
                 raise
             return None
+
+
+# Reads a name and a folder, and then waits for a word that all is well. When its parent is killed instead, it clears up.
+GUARDIAN = """
+import sys
+from harness import Daemon
+left = Daemon.__new__(Daemon)
+left.process, left.clients = None, []
+left.instance, left.folder = sys.stdin.readline().split()
+if not sys.stdin.readline():
+    from harness import mentioning, until
+    until(lambda: left.discard() or not mentioning(left.instance), "all of them are gone")
+    left.discard()
+"""
+
+
+class Guardian:
+    """Nothing may be left even of a storm that was itself killed: daemons have a process group of their own."""
+
+    def __init__(self, herd):
+        self.process = subprocess.Popen([sys.executable, "-c", GUARDIAN], stdin=subprocess.PIPE, text=True,
+                                        env={**os.environ, "PYTHONPATH": os.path.dirname(harness.__file__)},
+                                        process_group=0)
+        self.process.stdin.write("%s %s\n" % (herd.instance, herd.folder))
+        self.process.stdin.flush()
+
+    def dismiss(self):
+        self.process.communicate("all is well\n")
 
 
 class Killer(threading.Thread):
@@ -403,6 +433,7 @@ class Storm:
     # Begin and end.
 
     def __enter__(self):
+        self.guardian = Guardian(self.herd)
         try:
             self.herd.start()
             self.first = None
@@ -412,6 +443,7 @@ class Storm:
             self.killer.start()
         except BaseException:
             self.herd.discard()
+            self.guardian.dismiss()
             raise
         return self
 
@@ -430,6 +462,7 @@ class Storm:
                 with contextlib.suppress(OSError):
                     self.kept_log = self.herd.log()
             self.herd.discard()
+            self.guardian.dismiss()
             if self.bystander:
                 self.bystander.join()  # all that it could wait for is gone
         return False

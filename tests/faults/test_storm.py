@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 
-from harness import CONCD, PATIENCE, Case, main
+from harness import CONCD, PATIENCE, Case, main, mentioning, until
 from storm import SETTINGS, Storm
 from storm_kinds import CHILDREN, KINDS
 
@@ -82,7 +82,7 @@ class Judges(Case):
 class Soak(Case):
     """The program around it."""
 
-    def soak(self, *arguments, interrupt_after=None, **environment):
+    def soak(self, *arguments, interrupt_after=None, by=signal.SIGINT, **environment):
         """(exit code, stdout, stderr); in a folder for temporary files that must be empty afterwards."""
         folder, shm = self.folder(), set(os.listdir("/dev/shm"))
         soak = subprocess.Popen([sys.executable, os.path.join(os.path.dirname(__file__), "soak.py"), *arguments],
@@ -90,11 +90,12 @@ class Soak(Case):
                                 stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         if interrupt_after is not None:
             time.sleep(interrupt_after)
-            soak.send_signal(signal.SIGINT)
+            soak.send_signal(by)
         out, err = soak.communicate(timeout=4 * PATIENCE)
-        self.assertEqual([], os.listdir(folder))
+        until(lambda: not os.listdir(folder), "no temporary file is left")
         left = {n for n in set(os.listdir("/dev/shm")) - shm if ".t%d-" % soak.pid in n}
         self.assertEqual(set(), left)
+        self.assertEqual(set(), mentioning("t%d-1" % soak.pid))
         return soak.returncode, out, err
 
     def test_it_tells_what_it_did(self):
@@ -107,6 +108,9 @@ class Soak(Case):
         code, out, err = self.soak("--minutes=9", interrupt_after=1.5)
         self.assertEqual(130, code, err)
         self.assertIn("then interrupted", out)
+
+    def test_nothing_is_left_of_one_that_is_killed(self):
+        self.assertEqual(-signal.SIGKILL, self.soak("--minutes=9", interrupt_after=1.5, by=signal.SIGKILL)[0])
 
     def test_it_fails_when_something_is_wrong(self):
         """With a daemon whose log says what nobody expects."""
