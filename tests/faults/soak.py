@@ -22,8 +22,8 @@ KILLED = (("worker", "process workers"), ("host", "thread hosts, with all their 
 
 def arguments():
     parser = argparse.ArgumentParser(
-        prog="soak", description="Kills everything that concd is made of, at random moments, while jobs run; and checks "
-        "that every answer is exact and that nothing is lost, leaked or left behind.",
+        prog="soak", description="Kills everything that concd is made of, at random moments, while jobs run; and "
+        "checks that every answer is exact and that nothing is lost, leaked or left behind.",
         epilog="Exit code 0: no violation; 1: some, and the log is kept; 130: ended by Ctrl-C, no violation.")
     parser.add_argument("--minutes", type=float, default=20, help="how long (default: %(default)g)")
     parser.add_argument("--seed", type=int, help="repeats the choices of an earlier storm (default: a random one)")
@@ -94,8 +94,8 @@ def tables(given, storm, was_interrupted):
         (name, number(tally.kills[who]), "%.2f" % (tally.kills[who] / max(storm.elapsed_s, 1e-9)))
         for who, name in KILLED]
     columns = ("jobs", "tasks", "failed", "restarts", "reexecuted", "resumed", "takeovers", "interrupted", "lost")
-    yield ("Jobs", ("job", "jobs", "tasks", "failed, as they must", "workers replaced", "executed again", "jobs resumed",
-                    "takeovers", "interrupted", "lost in the queue"),
+    yield ("Jobs", ("job", "jobs", "tasks", "failed, as they must", "workers replaced", "executed again",
+                    "jobs resumed", "takeovers", "interrupted", "lost in the queue"),
            [(k.name, *(number(tally.jobs[k.name][c]) for c in columns)) for k in storm.kinds
             if tally.jobs[k.name]["jobs"]] +
            [("all", *(number(tally.total(c)) for c in columns))])

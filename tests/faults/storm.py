@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""A storm: jobs run, and SIGKILL hits process workers, the thread host, the children for single tasks and the supervisor
-itself at random moments. A supervisor that was killed is followed at once by the next, as a service manager would do.
+"""A storm: jobs run, and SIGKILL hits process workers, the thread host, the children for single tasks and the
+supervisor itself at random moments. A supervisor that was killed is followed at once by the next, as a service manager would do.
 
 After every job its answer must be exact, after a few the whole daemon as new: permits, gates, processes,
 descriptors, memory, /dev/shm. What is not is a violation; a storm collects them and never stops at one, but for a
@@ -155,7 +155,8 @@ class Herd(Daemon):
 
     def launch(self):
         with open(self.log_path, "ab") as log:
-            self.process = subprocess.Popen(["/usr/bin/nice", "-n", "5", *self.command()], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+            self.process = subprocess.Popen(["nice", "-n", "5", *self.command()],
+                                            stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                                             env=self.environment, process_group=0)
         return self
 
@@ -171,7 +172,7 @@ class Herd(Daemon):
             return None
 
 
-# Reads a name and a folder, and then waits for a word that all is well. When its parent is killed instead, it clears up.
+# Reads a name and a folder, and waits for a word that all is well. When its parent is killed instead, it clears up.
 GUARDIAN = """
 import sys
 from harness import Daemon
@@ -668,7 +669,8 @@ class Storm:
         """At least once is not any number of times: one task for each worker that was hit, unless all are under way at
         once."""
         workers = max(result["workers"], 1)
-        deaths = kills["worker"] + kills["newborn"] + kills["child"] + kills["host"] + kills["supervisor"] * (workers + 1)
+        deaths = kills["worker"] + kills["newborn"] + kills["child"] + kills["host"]
+        deaths += kills["supervisor"] * (workers + 1)
         repeats = kills["worker"] + kills["newborn"] + kills["child"] + (kills["host"] + kills["supervisor"]) * workers
         if result["restarts"] > deaths:
             self._blame("accounting", kind, name, "%d restarts, with %s" % (result["restarts"], dict(kills)))

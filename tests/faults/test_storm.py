@@ -117,7 +117,7 @@ class Soak(Case):
         folder = self.folder()
         odd = folder + "/odd"
         with open(odd, "w", encoding="utf-8") as f:
-            f.write("#!/bin/sh\necho 2026-01-01T00:00:00.000Z WARNING concd: something odd >&2\nexec %s \"$@\"\n" % CONCD)
+            f.write("#!/bin/sh\necho 2026-01-01T00:00:00Z WARNING concd: something odd >&2\nexec %s \"$@\"\n" % CONCD)
         os.chmod(odd, 0o755)
         code, out, err = self.soak("--minutes=0.01", "--scale=0.1", "--seed=5", "--keep=" + folder, CONCD_BIN=odd)
         self.assertEqual(1, code, err)
