@@ -61,14 +61,30 @@ teardown(void)
         ck_assert_int_lt(waitpid(-1, NULL, WNOHANG), 0);
 }
 
+/* How many are inside at one instant, or 0 when that cannot be told: what was read twice without a change was so all
+ * the time between. */
+static uint32_t
+count_inside(void)
+{
+        uint32_t seen[WORKERS], n = 0;
+
+        for (uint32_t i = 0; i < WORKERS; i++)
+                seen[i] = atomic_load(&room->inside[i]);
+        for (uint32_t i = 0; i < WORKERS; i++) {
+                if (atomic_load(&room->inside[i]) != seen[i])
+                        return 0;
+                n += seen[i] & 1;
+        }
+        return n;
+}
+
 static void
 stay_inside(uint32_t slot)
 {
-        uint32_t n = 0, most = atomic_load(&room->most);
+        uint32_t n, most = atomic_load(&room->most);
 
-        atomic_store(&room->inside[slot], 1);
-        for (uint32_t i = 0; i < WORKERS; i++)
-                n += atomic_load(&room->inside[i]);
+        atomic_fetch_add(&room->inside[slot], 1);
+        n = count_inside();
         while (n > most && !atomic_compare_exchange_weak(&room->most, &most, n))
                 ;
         /* So that a kill meets a holder often, and a step of the protocol often enough. */
@@ -76,7 +92,7 @@ stay_inside(uint32_t slot)
                 for (uint64_t until = clock_now_ns() + STAY_NS; clock_now_ns() < until;)
                         ;
         }
-        atomic_store(&room->inside[slot], 0);
+        atomic_fetch_add(&room->inside[slot], 1);
 }
 
 static void
@@ -101,7 +117,7 @@ left(void *arg)
 {
         uint32_t slot = *(uint32_t *)arg;
 
-        atomic_store(&room->inside[slot], 0);
+        atomic_fetch_add(&room->inside[slot], atomic_load(&room->inside[slot]) & 1);
 }
 
 static void
