@@ -32,8 +32,8 @@ static struct room {
         struct permits permits;
         sem_t sem;
         _Atomic uint32_t state[WORKERS];
-        _Atomic uint32_t inside[WORKERS];
-        _Atomic uint32_t most; /* so many were inside at once */
+        _Atomic uint32_t inside[WORKERS]; /* odd between acquire and release */
+        _Atomic uint32_t most;            /* so many were inside at once */
         _Atomic uint32_t stop;
         _Atomic uint64_t pairs[WORKERS];
 } * room;
