@@ -23,6 +23,9 @@ STORM_SECONDS = "60"  # at most: it ends as soon as it has found something, and 
 
 
 def main():
+    if os.environ.get("CONCD_SANITIZED") == "1":
+        print("1..0 # SKIP under a sanitizer only some of the instructions are tried, and a defect may hide in the others")
+        return
     folder, = sys.argv[1:]
     for number, (defect, program, group, test, words) in enumerate(MUTANTS, 1):
         done = subprocess.run([os.path.join(folder, "%s-%s" % (program, defect))], text=True, stdout=subprocess.PIPE,
