@@ -72,7 +72,7 @@ static void __attribute__((constructor)) attach(void)
 
         if (fd < 0)
                 return;
-        c = (void *)syscall(SYS_mmap, NULL, sizeof(*c), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+        c = (void *)syscall(SYS_mmap, NULL, sizeof(*c), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0L);
         syscall(SYS_close, fd);
         if (c == MAP_FAILED)
                 return;
