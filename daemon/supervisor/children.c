@@ -75,22 +75,15 @@ child_main(struct supervisor *s, uint32_t slot, pid_t supervisor)
         process_worker_main(&s->setup, &s->semaphores, slot, supervisor);
 }
 
-/* Signals wait during the fork, so that none reaches the child while it still has the supervisor's handlers. */
+/* The supervisor has no signal handlers, and what it blocks waits until the child has found its own (process.c). */
 static pid_t
 fork_child(struct child *child)
 {
-        pid_t self = getpid(), pid;
-        sigset_t all, before;
+        pid_t self = getpid(), pid = fork();
 
-        sigfillset(&all);
-        sigprocmask(SIG_SETMASK, &all, &before);
-        pid = fork();
         if (pid == 0)
                 child_main(child->supervisor, child->slot, self);
-        if (pid < 0)
-                pid = -errno;
-        sigprocmask(SIG_SETMASK, &before, NULL);
-        return pid;
+        return pid < 0 ? -errno : pid;
 }
 
 static int

@@ -15,6 +15,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/signalfd.h>
 #include <sys/stat.h>
 
 /* After the last job ended, how long a leaving daemon waits for clients to read what they were sent. */
@@ -253,9 +254,14 @@ on_clients_changed(void *arg)
 /* ── events ── */
 
 static void
-on_signal(evutil_socket_t signal_number, short what, void *arg)
+on_signal(evutil_socket_t fd, short what, void *arg)
 {
-        if (signal_number == SIGHUP)
+        struct signalfd_siginfo info;
+
+        /* A signal that could not be read is still there. */
+        if (read(fd, &info, sizeof(info)) != sizeof(info))
+                return;
+        if (info.ssi_signo == SIGHUP)
                 reload(arg);
         else
                 supervisor_leave(arg);
@@ -287,18 +293,30 @@ on_watchdog(evutil_socket_t fd, short what, void *arg)
         notify_watchdog();
 }
 
+/*
+ * By signalfd(2) and not by libevent's handlers: those pass signals on through a pair of sockets, and end the program
+ * when it cannot be read. Children inherit what is blocked here until they have handlers of their own (process.c).
+ */
 static int
 add_signals(struct supervisor *s)
 {
-        static const int numbers[] = {SIGTERM, SIGINT, SIGHUP};
+        sigset_t set;
 
         signal(SIGPIPE, SIG_IGN);
-        for (size_t i = 0; i < ARRAY_SIZE(numbers); i++) {
-                s->signals[i] = evsignal_new(s->base, numbers[i], on_signal, s);
-                if (!s->signals[i] || event_add(s->signals[i], NULL) < 0)
-                        return -ENOMEM;
+        sigemptyset(&set);
+        sigaddset(&set, SIGTERM);
+        sigaddset(&set, SIGINT);
+        sigaddset(&set, SIGHUP);
+        sigprocmask(SIG_BLOCK, &set, NULL);
+        s->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+        if (s->signal_fd < 0) {
+                int r = -errno;
+
+                log_error("cannot create a signalfd: %s", strerror(-r));
+                return r;
         }
-        return 0;
+        s->signals = event_new(s->base, s->signal_fd, EV_READ | EV_PERSIST, on_signal, s);
+        return s->signals && event_add(s->signals, NULL) == 0 ? 0 : -ENOMEM;
 }
 
 static int
@@ -481,7 +499,7 @@ supervisor_new(const struct settings_options *options, struct supervisor **ret)
         s->started_ns = clock_now_ns();
         s->options = *options;
         s->instance = (struct instance){.lock = -1, .herd = -1, .listener = -1};
-        s->setup.doorbell = s->setup.herd_lock = s->setup.host_control = -1;
+        s->setup.doorbell = s->setup.herd_lock = s->setup.host_control = s->signal_fd = -1;
         queue_init(&s->queue);
         r = json_memory_watch();
         if (r == 0)
@@ -515,14 +533,15 @@ supervisor_run(struct supervisor *s)
 static void
 free_events(struct supervisor *s)
 {
-        struct event *events[] = {s->signals[0], s->signals[1], s->signals[2], s->doorbell, s->poll,
-                                  s->idle,       s->orphan,     s->leave,      s->watchdog};
+        struct event *events[] = {s->signals, s->doorbell, s->poll, s->idle, s->orphan, s->leave, s->watchdog};
 
         for (size_t i = 0; i < ARRAY_SIZE(events); i++) {
                 if (events[i])
                         event_free(events[i]);
         }
         s->idle = NULL;
+        if (s->signal_fd >= 0)
+                close(s->signal_fd);
 }
 
 static void

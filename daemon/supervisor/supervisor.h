@@ -34,7 +34,8 @@ struct supervisor {
         uint64_t clock_overhead_ns;
         uint64_t started_ns;
         struct event_base *base;
-        struct event *signals[3], *doorbell, *poll, *idle, *orphan, *leave, *watchdog;
+        int signal_fd;
+        struct event *signals, *doorbell, *poll, *idle, *orphan, *leave, *watchdog;
         struct children children;
         struct queue queue;
         struct runner runner;

@@ -197,6 +197,15 @@ class FailingCalls(Case):
                     break
             print("# session: %s %s: up to k = %d" % (function, "from then on" if persistent else "once", k), flush=True)
 
+    def test_a_signal_that_cannot_be_read(self):
+        d = self.start(environment=self.control.environment)
+        self.control.arm("read", 1, True)
+        d.process.send_signal(signal.SIGHUP)
+        until(lambda: struct.unpack_from("<Q", self.control.map, 32)[0] > 0 or d.process.poll() is not None, "it is read")
+        self.control.disarm()
+        until(lambda: "reloaded" in d.log() or d.process.poll() is not None, "it is read in the end")
+        self.healthy(d, "read")
+
 
 def add_tests():
     for function in FUNCTIONS:
