@@ -79,6 +79,15 @@ tasks_of(const struct supervisor *s, uint32_t slot)
         return tasks;
 }
 
+/* A child knows its own pid a moment later than we do. */
+static pid_t
+pid_of(const struct supervisor *s, uint32_t slot)
+{
+        pid_t pid = atomic_load(&s->setup.segment.slots[slot].pid);
+
+        return pid == 0 && slot <= s->setup.segment.header->max_workers ? s->children.child[slot].pid : MAX(pid, 0);
+}
+
 static json_t *
 describe_worker(const struct supervisor *s, uint32_t index)
 {
@@ -89,7 +98,7 @@ describe_worker(const struct supervisor *s, uint32_t index)
 
         put_integer(o, "slot", index);
         put_string(o, "kind", kind_name(atomic_load(&slot->kind)));
-        put_integer(o, "pid", (uint64_t)MAX(atomic_load(&slot->pid), 0));
+        put_integer(o, "pid", (uint64_t)pid_of(s, index));
         put_integer(o, "tid", (uint64_t)MAX(atomic_load(&slot->tid), 0));
         put_string(o, "state", state_name(state));
         put_integer(o, "tasks", tasks_of(s, index));

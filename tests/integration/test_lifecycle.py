@@ -236,6 +236,10 @@ class Workers(harness.Case):
         _, result, _ = self.storm("sequential", 3)
         self.assertLessEqual(result["reexecuted"], result["restarts"])
 
+    def test_status_knows_its_children_at_once(self):
+        d = self.start("pool.processes=8", defaults=False)
+        self.assertTrue(all(w["pid"] > 1 for w in workers(d, "process") + workers(d, "thread-host")), d.call("Status"))
+
     def test_idle_workers_are_replaced(self):
         d = self.start()
         before = {w["pid"] for w in workers(d, "process") + workers(d, "thread-host")}
