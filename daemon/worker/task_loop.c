@@ -16,7 +16,6 @@
 #include <errno.h>
 #include <limits.h>
 
-#define PROBES       32
 #define EVERY_MAX    65536
 #define WRONG        INT_MIN /* the outcome of a task whose result did not verify */
 #define TIMING_READS 3       /* what timing a task costs in readings of the clock: two, and the record */
@@ -43,13 +42,24 @@ sampler_init(struct sampler *s, uint64_t overhead_ns, uint64_t seed)
         };
 }
 
-/* After the probe: how many tasks go by for one that is timed, so that timing costs at most 1 %. */
-static uint64_t
-choose_every(const struct sampler *s)
+static int
+by_length(const void *a, const void *b)
 {
-        uint64_t mean = MAX(s->probe_ns / s->probes, 1), every = 1;
+        uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
 
-        while (every < EVERY_MAX && every * mean < 100 * TIMING_READS * s->overhead_ns)
+        return (x > y) - (x < y);
+}
+
+/* After the probe: how many tasks go by for one that is timed, so that timing costs at most 1 %. By the median of the
+ * probe: a single task during which somebody else had the CPU would make the mean a thousand times too long. */
+static uint64_t
+choose_every(struct sampler *s)
+{
+        uint64_t usual, every = 1;
+
+        qsort(s->probe_ns, s->probes, sizeof(s->probe_ns[0]), by_length);
+        usual = MAX(s->probe_ns[s->probes / 2], 1);
+        while (every < EVERY_MAX && every * usual < 100 * TIMING_READS * s->overhead_ns)
                 every *= 2;
         return every;
 }
@@ -58,11 +68,11 @@ void
 sampler_record(struct sampler *s, struct seat *seat, uint64_t ns)
 {
         ns = ns > s->overhead_ns ? ns - s->overhead_ns : 0;
-        if (s->probes < PROBES) {
-                s->probe_ns += ns;
-                if (++s->probes == PROBES)
+        if (s->probes < SAMPLER_PROBES) {
+                s->probe_ns[s->probes] = ns;
+                if (++s->probes == SAMPLER_PROBES)
                         s->every = choose_every(s);
-        } else if (s->every > 1 && s->fresh && s->sampled < PROBES && ++s->sampled == PROBES) {
+        } else if (s->every > 1 && s->fresh && s->sampled < SAMPLER_PROBES && ++s->sampled == SAMPLER_PROBES) {
                 histogram_reset(&seat->latency);
         }
         /* After the reset: a run that ends here still has a sample. */

@@ -25,11 +25,13 @@ struct worker_setup {
 };
 
 /* When which tasks are timed. */
+#define SAMPLER_PROBES 32
 struct sampler {
         uint64_t countdown, every, random;
-        uint64_t probe_ns, overhead_ns;
+        uint64_t overhead_ns;
+        uint64_t probe_ns[SAMPLER_PROBES];
         uint32_t probes;  /* tasks timed one after the other, at first */
-        uint32_t sampled; /* tasks timed since, up to PROBES */
+        uint32_t sampled; /* tasks timed since, up to SAMPLER_PROBES */
         bool fresh;       /* the seat's histogram was empty, so that what the probe found may be thrown away */
 };
 

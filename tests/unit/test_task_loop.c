@@ -475,6 +475,19 @@ START_TEST(short_tasks_are_timed_now_and_then)
 }
 END_TEST
 
+/* Somebody else had the CPU during two of the first tasks. */
+START_TEST(disturbed_probe_is_believed_in_the_main)
+{
+        struct seat *seat = &s->seats[0];
+        struct sampler sampler;
+
+        sampler_init(&sampler, OVERHEAD, 1);
+        for (int i = 0; i < PROBES; i++)
+                sampler_record(&sampler, seat, OVERHEAD + (i == 3 || i == 20 ? 10 * NS_PER_MS : 10));
+        ck_assert_uint_eq(seat->sample_every, 2048);
+}
+END_TEST
+
 START_TEST(distance_is_bounded)
 {
         struct seat *seat = &s->seats[0];
@@ -541,6 +554,7 @@ main(void)
         tcase_add_test(sampler, overhead_is_taken_off);
         tcase_add_test(sampler, long_tasks_are_all_timed);
         tcase_add_test(sampler, short_tasks_are_timed_now_and_then);
+        tcase_add_test(sampler, disturbed_probe_is_believed_in_the_main);
         tcase_add_test(sampler, distance_is_bounded);
         tcase_add_test(sampler, probe_is_thrown_away);
         tcase_add_test(sampler, workers_sample_different_tasks);
