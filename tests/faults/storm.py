@@ -726,7 +726,10 @@ class Storm:
         held = {"supervisor": descriptors_of(pid)}
         for child in children_of(pid):
             at = look_at(child)
-            held.setdefault(at[1], []).append(descriptors_of(child))
+            # One that is gone meanwhile is missing, and looked for again.
+            with contextlib.suppress(OSError):
+                if at:
+                    held.setdefault(at[1], []).append(descriptors_of(child))
         return {"descriptors": held, "memory": anonymous_bytes(pid),
                 "shared memory": {re.sub(r"\.\d+\.(?=[a-z]+$)", ".N.", n) for n in self.herd.shm()},
                 "processes": self._names()}
