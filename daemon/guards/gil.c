@@ -12,11 +12,12 @@
  * remain see that the holder changed and give the new one a whole interval of its own.
  *
  * Why nobody waits for ever in the forced switch. The bit is only set under `lock`, by a waiter, while the lock is
- * held; waiters never give up; and every taking clears the bit. So when the holder finds it set, who set it is still
- * waiting, and takes the lock now that it is free, unless another thread is quicker, which ends the forced switch just
- * as well. `waiters` says the same without that argument: a bit left over from threads that were killed makes
- * nobody wait. A thread that blocks or ends simply releases, and waits for its successor in the same way if it
- * was asked to.
+ * held; and every taking clears the bit. So when the holder finds it set, who set it is still waiting, and takes the
+ * lock now that it is free, unless another thread is quicker, which ends the forced switch just as well. `waiters`
+ * covers who left without taking it: a bit left over from threads that gave up or were killed makes nobody wait. A
+ * waiter gives up only while the lock is held (else it takes it), so it carries no signal of a release away, and none
+ * is in a forced switch then who has not been overtaken already. A thread that blocks or ends simply releases, and
+ * waits for its successor in the same way if it was asked to.
  *
  * Why the wait for it ends. `last_holder` can leave a thread's own number only by another's taking, and come
  * back only by its own; so the test cannot miss a change, however often the lock moved on meanwhile.
@@ -61,11 +62,12 @@ gil_unlock(struct gil *gil)
         (void)r;
 }
 
-/* Sleeps for at most the interval; `lock` is held before and after. True when the whole interval passed. */
+/* Sleeps for at most the interval, and not beyond `until_ns`; `lock` is held before and after. True when it was not
+ * woken. */
 static bool
-gil_wait(struct gil *gil, pthread_cond_t *cond)
+gil_wait(struct gil *gil, pthread_cond_t *cond, uint64_t until_ns)
 {
-        uint64_t end = clock_now_ns() + gil->interval_ns;
+        uint64_t end = MIN(clock_now_ns() + gil->interval_ns, until_ns);
         struct timespec ts = {.tv_sec = (time_t)(end / NS_PER_S), .tv_nsec = (long)(end % NS_PER_S)};
         int r = pthread_cond_timedwait(cond, &gil->lock, &ts);
 
@@ -133,33 +135,39 @@ gil_init(struct gil *gil, uint64_t interval_ns)
         return 0;
 }
 
-/* Waits until it is not locked, asking for it after each interval without a switch. `lock` is held. */
-static void
-gil_await_release(struct gil_thread *t)
+/* Waits until it is not locked, asking for it after each interval without a switch; false when `until_ns` came before.
+ * `lock` is held. */
+static bool
+gil_await_release(struct gil_thread *t, uint64_t until_ns)
 {
         struct gil *gil = t->gil;
-        uint64_t start = clock_now_ns();
+        uint64_t start = clock_now_ns(), now = start;
 
         gil->waiters++;
-        while (gil->locked) {
+        while (gil->locked && now < until_ns) {
                 uint64_t switches = gil->switches;
+                bool is_late = gil_wait(gil, &gil->released, until_ns);
 
-                if (gil_wait(gil, &gil->released) && gil->locked && gil->switches == switches)
+                now = clock_now_ns();
+                if (is_late && now < until_ns && gil->locked && gil->switches == switches)
                         __atomic_fetch_or(t->attention, GIL_DROP_BIT, __ATOMIC_RELAXED);
         }
         gil->waiters--;
-        t->wait_ns += clock_now_ns() - start;
+        t->wait_ns += now - start;
+        return !gil->locked;
 }
 
-void
-gil_acquire(struct gil_thread *t)
+int
+gil_acquire_until(struct gil_thread *t, uint64_t until_ns)
 {
         struct gil *gil = t->gil;
         uint32_t me = t->id + 1;
 
         gil_lock(gil);
-        if (gil->locked)
-                gil_await_release(t);
+        if (gil->locked && (until_ns == 0 || !gil_await_release(t, until_ns))) {
+                gil_unlock(gil);
+                return -ETIMEDOUT;
+        }
         gil->locked = 1;
         if (gil->last_holder != me) {
                 if (gil->last_holder != 0) {
@@ -172,6 +180,16 @@ gil_acquire(struct gil_thread *t)
         if (gil_drop_is_asked(t))
                 __atomic_fetch_and(t->attention, ~GIL_DROP_BIT, __ATOMIC_RELAXED);
         gil_unlock(gil);
+        return 0;
+}
+
+void
+gil_acquire(struct gil_thread *t)
+{
+        int r = gil_acquire_until(t, UINT64_MAX);
+
+        assert(r == 0);
+        (void)r;
 }
 
 void
@@ -186,7 +204,7 @@ gil_release(struct gil_thread *t)
         pthread_cond_signal(&gil->released);
         if (gil_drop_is_asked(t))
                 while (gil->last_holder == me && gil->waiters > 0)
-                        gil_wait(gil, &gil->taken);
+                        gil_wait(gil, &gil->taken, UINT64_MAX);
         gil_unlock(gil);
 }
 

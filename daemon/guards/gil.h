@@ -46,6 +46,9 @@ int gil_init(struct gil *gil, uint64_t interval_ns);
 /* Blocks until the thread holds it. Not recursive. */
 void gil_acquire(struct gil_thread *t);
 
+/* The same, but gives up when CLOCK_MONOTONIC comes to `until_ns`: -ETIMEDOUT. With 0 it never waits for it. */
+int gil_acquire_until(struct gil_thread *t, uint64_t until_ns);
+
 /* Lets go of it; only by the holder. When a waiter had asked for it, blocks until another thread has taken it (forced
  * switch). */
 void gil_release(struct gil_thread *t);

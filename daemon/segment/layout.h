@@ -2,7 +2,8 @@
 /*
  * What lies in the shared-memory segment, and how it lies there.
  *
- *     header │ run (the current run: spec, start barrier, lock, totals) │ record │ slots[] │ seats[] │ ledger[]
+ *     header │ run (the current run: spec, start barrier, lock, totals) │ record │ slots[] │ seats[] │ ledger[] │
+ *     race │ race_actors[]
  *
  * The supervisor creates it before any worker exists and the workers inherit the mapping over fork, but nobody
  * relies on that: the segment holds offsets and indices, never pointers, so that a later supervisor can map it
@@ -23,6 +24,7 @@
 #include "concd/workload.h"
 #include "segment/journal.h"
 #include "segment/permits.h"
+#include "segment/race.h"
 #include "shared/histogram.h"
 
 #include <sched.h>
@@ -34,7 +36,7 @@
 #define CACHE_LINE 64
 
 #define SEGMENT_MAGIC          UINT64_C(0x0064636e6f63600a)
-#define SEGMENT_LAYOUT_VERSION 2
+#define SEGMENT_LAYOUT_VERSION 3
 
 struct segment_header {
         uint64_t magic;
@@ -47,7 +49,7 @@ struct segment_header {
         uint32_t max_workers;
         uint32_t n_slots; /* 1 thread host + max_workers processes + max_workers threads */
         uint32_t ledger_chunks;
-        uint64_t off_run, off_record, off_slots, off_seats, off_ledger;
+        uint64_t off_run, off_record, off_slots, off_seats, off_ledger, off_race, off_race_actors;
         uint64_t checksum; /* of all before it, which never changes */
         /* The supervisor's pid and when it started: is this segment still in use? */
         _Atomic int32_t supervisor;
@@ -150,6 +152,7 @@ struct ledger_geometry {
 
 /* One variant, as the workers need to know it. */
 struct run_spec {
+        uint32_t is_race;  /* then struct race says what is done, and workload, params and geometry say nothing */
         uint32_t workload; /* index into workloads[] */
         uint32_t mode;     /* index into modes[] */
         uint32_t spawn;

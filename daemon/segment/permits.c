@@ -21,6 +21,14 @@
  * post too often, never too seldom. The surplus is clipped before state=IDLE, and clipping gives back when it
  * took too much: clipping later, or two at once, can lose the last token.
  *
+ * A waiter may give up, since it then has no token and stands in none of T, A, P and D: it takes nothing with it. Two
+ * things must hold for that. A wake-up must not be lost in a waiter that leaves: the kernel says "timed out" only to
+ * who was not woken, and whoever was woken looks at the value again before it looks at the time. And a token that it
+ * took must have ended as a cell or have been dropped by the rule above; it gives up only in wait_token(), where it has
+ * none. Killed on its way out it still says ACQUIRING and gets the post of those who may have had a token. It does not
+ * look for a cell without a token unless it waited for the whole limit, as all do: else each such look could pass by a
+ * release that is about to post, and leave a token too many.
+ *
  * Orders: freeing a cell is a release and comes before relseq++ (acq_rel), which comes before the post; relseq is
  * loaded with acquire; the cell's CAS is acq_rel, acquire when it fails; the state is stored with release. No
  * seq_cst fence is needed; each of these weakened alone loses a token.
@@ -28,6 +36,7 @@
 #include "segment/permits.h"
 
 #include "shared/base.h"
+#include "shared/clock.h"
 
 #include <errno.h>
 #include <stdbool.h>
@@ -63,33 +72,44 @@ claim_cell(struct permits *p, uint32_t slot, uint32_t *ret_cell)
         return false;
 }
 
-/* Takes a token; false when the wait limit passed without one. */
-static bool
-wait_token(sem_t *sem)
+/* Takes a token: 0; -EAGAIN when the wait limit passed without one, -ETIMEDOUT when `until_ns` came before that. */
+static int
+wait_token(sem_t *sem, uint64_t until_ns)
 {
-        struct timespec deadline;
+        uint64_t now, end;
+        struct timespec ts;
 
         if (sem_trywait(sem) == 0)
-                return true;
-        clock_gettime(CLOCK_MONOTONIC, &deadline);
-        deadline.tv_sec += WAIT_LIMIT_S;
+                return 0;
+        now = clock_now_ns();
+        if (now >= until_ns)
+                return -ETIMEDOUT;
+        end = MIN(until_ns, now + WAIT_LIMIT_S * NS_PER_S);
+        ts = (struct timespec){.tv_sec = (time_t)(end / NS_PER_S), .tv_nsec = (long)(end % NS_PER_S)};
         for (;;) {
-                if (sem_clockwait(sem, CLOCK_MONOTONIC, &deadline) == 0)
-                        return true;
+                if (sem_clockwait(sem, CLOCK_MONOTONIC, &ts) == 0)
+                        return 0;
                 if (errno != EINTR)
-                        return false;
+                        return end == until_ns ? -ETIMEDOUT : -EAGAIN;
         }
 }
 
-uint32_t
-permits_acquire(struct permits *p, sem_t *sem, uint32_t slot, _Atomic uint32_t *state)
+int
+permits_acquire_until(struct permits *p, sem_t *sem, uint32_t slot, _Atomic uint32_t *state, uint64_t until_ns,
+                      uint32_t *ret_cell)
 {
         uint32_t cell;
         uint64_t seen;
+        int r;
 
         atomic_store_explicit(state, PERMIT_ACQUIRING, memory_order_release);
         for (;;) {
-                if (!wait_token(sem)) {
+                r = wait_token(sem, until_ns);
+                if (r == -ETIMEDOUT) {
+                        atomic_store_explicit(state, PERMIT_IDLE, memory_order_release);
+                        return r;
+                }
+                if (r < 0) {
                         if (!claim_cell(p, slot, &cell))
                                 continue;
                         atomic_fetch_add_explicit(&p->rescues, 1, memory_order_relaxed);
@@ -104,6 +124,17 @@ permits_acquire(struct permits *p, sem_t *sem, uint32_t slot, _Atomic uint32_t *
         }
 held:
         atomic_store_explicit(state, PERMIT_HELD, memory_order_release);
+        *ret_cell = cell;
+        return 0;
+}
+
+uint32_t
+permits_acquire(struct permits *p, sem_t *sem, uint32_t slot, _Atomic uint32_t *state)
+{
+        uint32_t cell;
+
+        while (permits_acquire_until(p, sem, slot, state, UINT64_MAX, &cell) < 0)
+                ;
         return cell;
 }
 

@@ -35,6 +35,12 @@ void permits_init(struct permits *p, uint32_t n);
  * Never fails: EINTR is waited through. */
 uint32_t permits_acquire(struct permits *p, sem_t *sem, uint32_t slot, _Atomic uint32_t *state);
 
+/* As permits_acquire(), but gives up when CLOCK_MONOTONIC comes to `until_ns`: -ETIMEDOUT, and the slot is idle and
+ * holds nothing. 0: the cell is in *ret_cell. Takes what is to be had without looking at the clock, so with an
+ * `until_ns` of 0 it never waits. */
+int permits_acquire_until(struct permits *p, sem_t *sem, uint32_t slot, _Atomic uint32_t *state, uint64_t until_ns,
+                          uint32_t *ret_cell);
+
 /* Gives the permit in `cell` back. Does not block. */
 void permits_release(struct permits *p, sem_t *sem, uint32_t cell, _Atomic uint32_t *state);
 

@@ -16,7 +16,7 @@
 
 struct plan {
         uint64_t max_workers, ledger_chunks;
-        uint64_t run, record, slots, seats, ledger, size;
+        uint64_t run, record, slots, seats, ledger, race, race_actors, size;
 };
 
 static uint64_t
@@ -35,7 +35,9 @@ plan_layout(uint32_t max_workers, uint32_t ledger_chunks)
         p.slots = align_up(p.record + sizeof(struct record));
         p.seats = align_up(p.slots + (1 + 2 * (uint64_t)max_workers) * sizeof(struct slot));
         p.ledger = align_up(p.seats + max_workers * sizeof(struct seat));
-        p.size = align_up(p.ledger + (uint64_t)ledger_chunks * sizeof(struct ledger_line));
+        p.race = align_up(p.ledger + (uint64_t)ledger_chunks * sizeof(struct ledger_line));
+        p.race_actors = align_up(p.race + sizeof(struct race));
+        p.size = align_up(p.race_actors + max_workers * sizeof(struct race_actor));
         return p;
 }
 
@@ -51,6 +53,8 @@ layout_hash(const struct plan *p)
                 sizeof(struct slot),
                 sizeof(struct seat),
                 sizeof(struct ledger_line),
+                sizeof(struct race),
+                sizeof(struct race_actor),
                 sizeof(struct run_spec),
                 LOCK_AREA_BYTES,
                 sizeof(struct histogram),
@@ -63,6 +67,8 @@ layout_hash(const struct plan *p)
                 p->slots,
                 p->seats,
                 p->ledger,
+                p->race,
+                p->race_actors,
                 p->size,
         };
 
@@ -102,6 +108,8 @@ point_into(struct segment *s, void *base)
         s->slots = (void *)(b + s->header->off_slots);
         s->seats = (void *)(b + s->header->off_seats);
         s->ledger = (void *)(b + s->header->off_ledger);
+        s->race = (void *)(b + s->header->off_race);
+        s->race_actors = (void *)(b + s->header->off_race_actors);
 }
 
 /* It is ours from now on. */
@@ -170,6 +178,8 @@ segment_create(struct segment *s, uid_t uid, const char *instance, uint32_t max_
         h->off_slots = p.slots;
         h->off_seats = p.seats;
         h->off_ledger = p.ledger;
+        h->off_race = p.race;
+        h->off_race_actors = p.race_actors;
         h->checksum = header_checksum(h);
         claim(h);
         point_into(s, h);
@@ -226,7 +236,8 @@ segment_check(const struct segment_header *h, uint64_t size, uid_t uid, const ch
         p = plan_layout(h->max_workers, h->ledger_chunks);
         if (h->layout_hash != layout_hash(&p) || h->n_slots != 1 + 2 * h->max_workers || h->off_run != p.run ||
             h->off_record != p.record || h->off_slots != p.slots || h->off_seats != p.seats ||
-            h->off_ledger != p.ledger || h->size != p.size)
+            h->off_ledger != p.ledger || h->off_race != p.race || h->off_race_actors != p.race_actors ||
+            h->size != p.size)
                 return unfit(reason, "another build of concd laid it out");
         if (size != p.size)
                 return unfit(reason, "it has %" PRIu64 " bytes and not %" PRIu64, size, p.size);

@@ -19,6 +19,8 @@ struct segment {
         struct slot *slots;
         struct seat *seats;
         struct ledger_line *ledger;
+        struct race *race;
+        struct race_actor *race_actors; /* of seat i: [i] */
 };
 
 /* Slot numbers: the thread host, then the processes, then the threads. */

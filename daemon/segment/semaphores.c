@@ -51,6 +51,13 @@ semaphores_close(struct semaphores *s)
         }
 }
 
+static void
+unlink_name(const char *name)
+{
+        if (sem_unlink(name) < 0 && errno != ENOENT)
+                log_warning("cannot remove semaphore %s: %s", name, strerror(errno));
+}
+
 void
 semaphores_unlink(uid_t uid, const char *instance, uint64_t generation)
 {
@@ -58,9 +65,26 @@ semaphores_unlink(uid_t uid, const char *instance, uint64_t generation)
 
         for (int i = 0; i < SEMAPHORES; i++) {
                 semaphore_name(name, uid, instance, generation, i);
-                if (sem_unlink(name) < 0 && errno != ENOENT)
-                        log_warning("cannot remove semaphore %s: %s", name, strerror(errno));
+                unlink_name(name);
         }
+}
+
+/* Creates one that does not exist. 0; -EEXIST; or another -errno, logged. */
+static int
+create_name(sem_t **ret, const char *name, unsigned value)
+{
+        mode_t mask = umask(0077);
+        sem_t *sem = sem_open(name, O_CREAT | O_EXCL, 0600, value);
+        int r = errno;
+
+        umask(mask);
+        if (sem == SEM_FAILED) {
+                if (r != EEXIST)
+                        log_error("cannot create semaphore %s: %s", name, strerror(r));
+                return -r;
+        }
+        *ret = sem;
+        return 0;
 }
 
 /* Creates one set. On failure the names made so far are taken away again. */
@@ -70,24 +94,18 @@ create_generation(struct semaphores *s, uid_t uid, const char *instance, uint64_
         char name[SEMAPHORE_NAME_MAX];
 
         for (int i = 0; i < SEMAPHORES; i++) {
-                mode_t mask = umask(0077);
                 int r;
 
                 semaphore_name(name, uid, instance, generation, i);
-                s->sem[i] = sem_open(name, O_CREAT | O_EXCL, 0600, purposes[i].value);
-                r = errno;
-                umask(mask);
-                if (s->sem[i] != SEM_FAILED)
+                r = create_name(&s->sem[i], name, purposes[i].value);
+                if (r == 0)
                         continue;
-                s->sem[i] = NULL;
-                if (r != EEXIST)
-                        log_error("cannot create semaphore %s: %s", name, strerror(r));
                 for (int k = 0; k < i; k++) {
                         semaphore_name(name, uid, instance, generation, k);
                         sem_unlink(name);
                 }
                 semaphores_close(s);
-                return -r;
+                return r;
         }
         s->generation = generation;
         return 0;
@@ -127,6 +145,58 @@ semaphores_open(struct semaphores *s, uid_t uid, const char *instance, uint64_t 
         s->generation = generation;
         return 0;
 }
+
+/* ── the semaphore of a race ── */
+
+void
+semaphore_race_name(char buf[SEMAPHORE_NAME_MAX], uid_t uid, const char *instance, uint64_t generation, uint64_t number)
+{
+        snprintf(buf, SEMAPHORE_NAME_MAX, "/concd.%u.%s.%llu.race-%llu", (unsigned)uid, instance,
+                 (unsigned long long)generation, (unsigned long long)number);
+}
+
+int
+semaphore_race_create(sem_t **ret, uid_t uid, const char *instance, uint64_t generation, uint64_t *number,
+                      unsigned value)
+{
+        char name[SEMAPHORE_NAME_MAX];
+        int r = -EEXIST;
+
+        for (int i = 0; i < GENERATIONS_TRIED && r == -EEXIST; i++) {
+                semaphore_race_name(name, uid, instance, generation, *number + i);
+                r = create_name(ret, name, value);
+                if (r == 0)
+                        *number += i;
+        }
+        if (r == -EEXIST)
+                log_error("cannot create semaphore %s: %d names before it are taken, too", name, GENERATIONS_TRIED - 1);
+        return r;
+}
+
+int
+semaphore_race_open(sem_t **ret, uid_t uid, const char *instance, uint64_t generation, uint64_t number)
+{
+        char name[SEMAPHORE_NAME_MAX];
+        sem_t *sem;
+
+        semaphore_race_name(name, uid, instance, generation, number);
+        sem = sem_open(name, 0);
+        if (sem == SEM_FAILED)
+                return -errno;
+        *ret = sem;
+        return 0;
+}
+
+void
+semaphore_race_unlink(uid_t uid, const char *instance, uint64_t generation, uint64_t number)
+{
+        char name[SEMAPHORE_NAME_MAX];
+
+        semaphore_race_name(name, uid, instance, generation, number);
+        unlink_name(name);
+}
+
+/* ── what a dead daemon left ── */
 
 /*
  * glibc makes a semaphore under a temporary name, sem.XXXXXX, and then links it to its own. Such a file that is older

@@ -50,6 +50,23 @@ void semaphores_close(struct semaphores *s);
 /* Takes the names of a generation away; who has them open keeps them. */
 void semaphores_unlink(uid_t uid, const char *instance, uint64_t generation);
 
+/*
+ * The semaphore of a race whose guard is a named one, …<generation>.race-<number>. Each race has its own, and a new one
+ * whenever its actors were killed: nothing that those left in it counts.
+ */
+void semaphore_race_name(char buf[SEMAPHORE_NAME_MAX], uid_t uid, const char *instance, uint64_t generation,
+                         uint64_t number);
+
+/* Creates it, mode 0600, under *number or the next one that is free, which is then in *number. 0 or -errno, logged. */
+int semaphore_race_create(sem_t **ret, uid_t uid, const char *instance, uint64_t generation, uint64_t *number,
+                          unsigned value);
+
+/* Opens an existing one, as an actor does. 0 or -errno. Closed by sem_close(3). */
+int semaphore_race_open(sem_t **ret, uid_t uid, const char *instance, uint64_t generation, uint64_t number);
+
+/* Takes the name away. */
+void semaphore_race_unlink(uid_t uid, const char *instance, uint64_t generation, uint64_t number);
+
 /* Takes the names of all generations away that a dead daemon left, and what glibc leaves of a semaphore when its
  * creator is killed within sem_open(). Returns how many there were. */
 int semaphores_remove_stale(uid_t uid, const char *instance);

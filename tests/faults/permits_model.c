@@ -8,8 +8,9 @@
  * learns in the same access whether anybody waits, and wakes one sleeper by a step of its own; a woken waiter takes the
  * value later, and may find it gone; a killed waiter is counted as one for ever. Nobody is rescued by the wait limit.
  *
- * A worker acquires and releases for ever. A kill may fall between any two steps of it, or of the recovery, which then
- * begins again. A slot is handed out again when its recovery has returned.
+ * A worker acquires and releases for ever, and may give up whenever it is asleep (permits_acquire_until()). A kill may
+ * fall between any two steps of it, or of the recovery, which then begins again. A slot is handed out again when its
+ * recovery has returned.
  *
  * In every state:  no more holders than permits (each cell has one owner), and
  *                  T + A + P + D >= F: tokens, workers with a token and no cell, workers that freed a cell and have not
@@ -280,6 +281,9 @@ step_worker(struct state s, unsigned i)
                 break;
         case W_CHECK:
                 take_token(&s, i, W_ASLEEP);
+                break;
+        case W_ASLEEP:
+                s.w[i].does = W_TELL_IDLE;
                 break;
         case W_LOAD:
                 s.w[i].moved = 0;

@@ -40,6 +40,15 @@ victim_pair(void *arg)
         victim_release(arg);
 }
 
+/* Takes what is to be had, and gives up if that is nothing. */
+static void
+victim_try(void *arg)
+{
+        (void)arg;
+        if (permits_acquire_until(&stage->permits, &stage->sem, VICTIM, &stage->state[VICTIM], 0, &victim_cell) == 0)
+                victim_release(NULL);
+}
+
 static void
 recover(void *arg)
 {
@@ -180,6 +189,27 @@ START_TEST(killed_in_release_with_a_sleeper)
                 settle(NULL);
                 ck_assert_msg(idle(0), "%s: the sleeper was not woken", case_name());
                 check_after_recovery();
+        }
+        say_cases();
+}
+END_TEST
+
+START_TEST(killed_giving_up)
+{
+        uint32_t n = (uint32_t)_i;
+
+        for (uint32_t holders = 0; holders <= n; holders++) {
+                FOR_EVERY_INSTRUCTION (sweep) {
+                        struct stepped victim;
+
+                        case_begin("killed giving up: %u of %u permits held by others, instruction %u", holders, n,
+                                   sweep.k);
+                        stage_with_holders(n, holders);
+                        stepped_start(&victim, NULL, victim_try, NULL);
+                        stepped_go(&victim, &sweep);
+                        bury(&victim);
+                        check_after_recovery();
+                }
         }
         say_cases();
 }
@@ -354,6 +384,26 @@ START_TEST(stopped_in_a_pair)
 }
 END_TEST
 
+START_TEST(stopped_giving_up)
+{
+        uint32_t n = (uint32_t)_i;
+
+        for (unsigned row = 0; row < 2 * MEANWHILES; row++) {
+                FOR_EVERY_INSTRUCTION (sweep) {
+                        struct stepped victim;
+
+                        case_begin("stopped giving up, %s, then %s: %u permits, instruction %u", meanwhiles[row / 2],
+                                   row % 2 ? "killed" : "going on", n, sweep.k);
+                        stage_with_holders(n, n);
+                        stepped_start(&victim, NULL, victim_try, NULL);
+                        stepped_go(&victim, &sweep);
+                        play_pause(&victim, row / 2, row % 2);
+                }
+        }
+        say_cases();
+}
+END_TEST
+
 START_TEST(stopped_after_its_wake_up)
 {
         uint32_t n = (uint32_t)_i;
@@ -438,11 +488,13 @@ main(void)
         tcase_add_loop_test(killed, killed_on_its_way_to_sleep, 1, N_MAX + 1);
         tcase_add_loop_test(killed, killed_after_its_wake_up, 1, N_MAX + 1);
         tcase_add_loop_test(killed, killed_in_release_with_a_sleeper, 1, N_MAX + 1);
+        tcase_add_loop_test(killed, killed_giving_up, 1, N_MAX + 1);
         tcase_add_loop_test(recovery_dies, recovery_killed, 0, ARRAY_SIZE(permit_deaths));
         tcase_add_loop_test(recovery_dies, recovery_killed_twice, 0, ARRAY_SIZE(permit_deaths));
         tcase_add_loop_test(stopped, stopped_in_a_pair, 1, N_MAX + 1);
         tcase_add_loop_test(stopped, stopped_after_its_wake_up, 1, N_MAX + 1);
         tcase_add_loop_test(stopped, stopped_in_release, 1, N_MAX + 1);
+        tcase_add_loop_test(stopped, stopped_giving_up, 1, N_MAX + 1);
         tcase_add_loop_test(recovery_stops, stopped_in_recovery, 0, ARRAY_SIZE(permit_deaths));
         for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
                 tcase_set_timeout(cases[i], 240);

@@ -410,6 +410,97 @@ START_TEST(blocked_thread_does_not_hold)
 }
 END_TEST
 
+/* ── giving up ── */
+
+START_TEST(taken_lock_is_given_up_at_the_deadline)
+{
+        struct guest holder, other;
+        struct room room;
+        uint64_t until;
+
+        room_open(&room, NS_PER_MS);
+        guest_init(&holder, &room, 0);
+        guest_init(&other, &room, 1);
+        ck_assert_int_eq(gil_acquire_until(&holder.gil, 0), 0);
+        ck_assert_int_eq(gil_acquire_until(&other.gil, 0), -ETIMEDOUT);
+        ck_assert_uint_eq(other.gil.wait_ns, 0);
+        ck_assert(!drop_is_asked(&room));
+        until = clock_now_ns() + 10 * NS_PER_MS;
+        ck_assert_int_eq(gil_acquire_until(&other.gil, until), -ETIMEDOUT);
+        ck_assert_uint_ge(clock_now_ns(), until);
+        ck_assert_uint_gt(other.gil.wait_ns, 0);
+        ck_assert_uint_eq(room.gil.waiters, 0);
+        ck_assert_uint_eq(room.gil.last_holder, 1);
+        /* It had asked, and nobody waits any more: the holder goes on. */
+        ck_assert(drop_is_asked(&room));
+        gil_checkpoint(&holder.gil);
+        ck_assert_uint_eq(room.attention, FOREIGN_BIT);
+        ck_assert_uint_eq(room.gil.switches, 0);
+        gil_release(&holder.gil);
+        ck_assert_int_eq(gil_acquire_until(&other.gil, 0), 0);
+        gil_release(&other.gil);
+}
+END_TEST
+
+/* Who gives up before the interval is over does not disturb the holder. */
+START_TEST(no_request_by_who_leaves_early)
+{
+        struct guest holder, other;
+        struct room room;
+
+        room_open(&room, 60 * NS_PER_S);
+        guest_init(&holder, &room, 0);
+        guest_init(&other, &room, 1);
+        gil_acquire(&holder.gil);
+        ck_assert_int_eq(gil_acquire_until(&other.gil, clock_now_ns() + 5 * NS_PER_MS), -ETIMEDOUT);
+        ck_assert(!drop_is_asked(&room));
+        gil_release(&holder.gil);
+}
+END_TEST
+
+static void *
+guest_hurry(void *arg)
+{
+        struct guest *g = arg;
+
+        while (!room_is_stopped(g->room)) {
+                if (gil_acquire_until(&g->gil, clock_now_ns() + (g->gil.id + g->rounds % 7) * 30 * NS_PER_US) < 0)
+                        continue;
+                for (int i = 0; i < 3; i++) {
+                        visit(g->room);
+                        g->rounds++;
+                        gil_checkpoint(&g->gil);
+                }
+                gil_release(&g->gil);
+        }
+        return NULL;
+}
+
+/* Requests whose makers leave, in the middle of forced switches: nobody hangs, and nothing is left over. */
+START_TEST(giving_up_disturbs_no_forced_switch)
+{
+        struct guest guests[THREADS], last;
+        struct room room;
+
+        room_open(&room, 50 * NS_PER_US);
+        for (uint32_t i = 0; i < THREADS; i++)
+                guest_start(&guests[i], &room, i, guest_hurry);
+        sleep_ms(400);
+        __atomic_store_n(&room.stop, 1, __ATOMIC_RELAXED);
+        for (uint32_t i = 0; i < THREADS; i++)
+                guest_join(&guests[i]);
+        ck_assert_uint_eq(room.violations, 0);
+        ck_assert_uint_eq(room.gil.waiters, 0);
+        guest_init(&last, &room, THREADS);
+        ck_assert_int_eq(gil_acquire_until(&last.gil, 0), 0);
+        gil_release(&last.gil);
+        ck_assert_uint_eq(room.attention, FOREIGN_BIT);
+        for (uint32_t i = 0; i < THREADS; i++)
+                room.total -= guests[i].rounds;
+        ck_assert_uint_eq(room.total, 0);
+}
+END_TEST
+
 static Suite *
 gil_suite(void)
 {
@@ -428,6 +519,9 @@ gil_suite(void)
         tcase_add_test(tc, stale_request_makes_nobody_wait);
         tcase_add_test(tc, nobody_waits_for_a_thread_that_left);
         tcase_add_test(tc, blocked_thread_does_not_hold);
+        tcase_add_test(tc, taken_lock_is_given_up_at_the_deadline);
+        tcase_add_test(tc, no_request_by_who_leaves_early);
+        tcase_add_test(tc, giving_up_disturbs_no_forced_switch);
         suite_add_tcase(s, tc);
         return s;
 }

@@ -11,6 +11,7 @@
 #include <signal.h>
 #include <stdbool.h>
 #include <sys/mman.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 
 #define SLOTS 4
@@ -22,7 +23,7 @@ struct room {
         _Atomic uint32_t state[SLOTS];
         _Atomic uint32_t inside[SLOTS]; /* odd between acquire and release */
         _Atomic uint32_t most;          /* so many were inside at once */
-        _Atomic uint64_t rounds;
+        _Atomic uint64_t rounds, given_up;
         uint64_t unguarded; /* with one permit: changed inside, without atomics */
 };
 
@@ -63,6 +64,12 @@ static uint32_t
 acquire(uint32_t slot)
 {
         return permits_acquire(&room->permits, &room->sem, slot, &room->state[slot]);
+}
+
+static int
+acquire_until(uint32_t slot, uint64_t until_ns, uint32_t *ret_cell)
+{
+        return permits_acquire_until(&room->permits, &room->sem, slot, &room->state[slot], until_ns, ret_cell);
 }
 
 static void
@@ -318,6 +325,87 @@ START_TEST(cell_without_a_token_is_found)
 }
 END_TEST
 
+/* ── giving up ── */
+
+START_TEST(who_gives_up_leaves_nothing_behind)
+{
+        static const uint64_t patience[] = {0, 1, NS_PER_MS, 20 * NS_PER_MS};
+        uint32_t cell = 77;
+
+        room_open(2);
+        acquire(0);
+        acquire(2 + 1);
+        for (size_t i = 0; i < ARRAY_SIZE(patience); i++) {
+                uint64_t until = patience[i] ? clock_now_ns() + patience[i] : 0;
+
+                ck_assert_int_eq(acquire_until(1, until, &cell), -ETIMEDOUT);
+                ck_assert_uint_ge(clock_now_ns(), until);
+                ck_assert_uint_eq(cell, 77);
+                ck_assert_uint_eq(room->state[1], PERMIT_IDLE);
+                ck_assert_int_eq(value(), 0);
+        }
+        release(0, 0);
+        ck_assert_int_eq(acquire_until(1, 0, &cell), 0); /* what is there is to be had, however late it is */
+        ck_assert_uint_eq(cell, 0);
+        ck_assert_uint_eq(room->state[1], PERMIT_HELD);
+        release(1, cell);
+        release(3, 1);
+        check_all_free();
+}
+END_TEST
+
+START_TEST(who_gives_up_drops_a_surplus_token_only)
+{
+        uint32_t cell;
+
+        room_open(1);
+        acquire(0);
+        sem_post(&room->sem);
+        ck_assert_int_eq(acquire_until(1, clock_now_ns() + NS_PER_MS, &cell), -ETIMEDOUT);
+        ck_assert_int_eq(value(), 0);
+        release(0, 0);
+        check_all_free();
+}
+END_TEST
+
+/* A release stands between its cell and its post: to wait a little is no reason to take that cell without a token, to
+ * wait for the whole limit is. */
+START_TEST(short_of_the_limit_nobody_is_rescued)
+{
+        uint32_t cell;
+
+        room_open(1);
+        ck_assert_int_eq(sem_trywait(&room->sem), 0);
+        ck_assert_int_eq(acquire_until(1, clock_now_ns() + 20 * NS_PER_MS, &cell), -ETIMEDOUT);
+        ck_assert_uint_eq(room->permits.cell[0], 0);
+        ck_assert_uint_eq(room->permits.rescues, 0);
+        ck_assert_int_eq(acquire_until(1, clock_now_ns() + 60 * NS_PER_S, &cell), 0);
+        ck_assert_uint_eq(room->permits.rescues, 1);
+        ck_assert_uint_eq(room->permits.cell[0], 2);
+}
+END_TEST
+
+START_TEST(interrupted_wait_gives_up_all_the_same)
+{
+        struct sigaction action = {.sa_handler = on_signal}; /* no SA_RESTART */
+        struct itimerval often = {.it_interval.tv_usec = 2000, .it_value.tv_usec = 2000};
+        uint64_t until;
+        uint32_t cell;
+
+        sigaction(SIGALRM, &action, NULL);
+        room_open(1);
+        acquire(0);
+        ck_assert_int_eq(setitimer(ITIMER_REAL, &often, NULL), 0);
+        until = clock_now_ns() + 50 * NS_PER_MS;
+        ck_assert_int_eq(acquire_until(1, until, &cell), -ETIMEDOUT);
+        ck_assert_uint_ge(clock_now_ns(), until);
+        memset(&often, 0, sizeof(often));
+        setitimer(ITIMER_REAL, &often, NULL);
+        release(0, 0);
+        check_all_free();
+}
+END_TEST
+
 /* ── many at once ── */
 
 /* How many are inside at one instant, or 0 when that cannot be told: what was read twice without a change was so all
@@ -385,19 +473,73 @@ START_TEST(threads_never_exceed_the_permits)
 }
 END_TEST
 
+/* Waits for 50 µs at most, so that many give up while others release. */
+static void
+visit_in_a_hurry(uint32_t slot, uint64_t *random)
+{
+        uint64_t until = clock_now_ns() + fixture_random(random) % (50 * NS_PER_US);
+        uint32_t cell;
+
+        if (acquire_until(slot, until, &cell) < 0) {
+                atomic_fetch_add(&room->given_up, 1);
+                return;
+        }
+        stay_inside(slot);
+        if (fixture_random(random) % 4 == 0)
+                sched_yield();
+        release(slot, cell);
+}
+
+#define ENOUGH 2000
+
+static void *
+hurry_often(void *arg)
+{
+        uint32_t slot = (uint32_t)(uintptr_t)arg;
+        uint64_t random = slot + 1;
+
+        while (atomic_load(&room->rounds) < ENOUGH || atomic_load(&room->given_up) < ENOUGH)
+                visit_in_a_hurry(slot, &random);
+        return NULL;
+}
+
+START_TEST(giving_up_loses_no_permit)
+{
+        pthread_t threads[SLOTS];
+
+        room_open((uint32_t)_i);
+        for (uintptr_t i = 0; i < SLOTS; i++)
+                ck_assert_int_eq(pthread_create(&threads[i], NULL, hurry_often, (void *)i), 0);
+        for (uint32_t i = 0; i < SLOTS; i++)
+                pthread_join(threads[i], NULL);
+        ck_assert_uint_le(room->most, (uint32_t)_i);
+        if (_i == 1)
+                ck_assert_uint_eq(room->unguarded, room->rounds);
+        check_all_free();
+}
+END_TEST
+
 #define KILLS 150
+
+static bool is_hurried;
 
 static pid_t
 holder_fork(uint32_t slot)
 {
+        uint64_t random = slot + 1;
         pid_t pid = fork();
 
         ck_assert_int_ge(pid, 0);
         if (pid > 0)
                 return pid;
         for (;;) {
-                uint32_t cell = acquire(slot);
+                uint32_t cell;
 
+                if (is_hurried) {
+                        visit_in_a_hurry(slot, &random);
+                        continue;
+                }
+                cell = acquire(slot);
                 stay_inside(slot);
                 release(slot, cell);
         }
@@ -430,12 +572,13 @@ holder_bury(uint32_t slot, pid_t pid)
         permits_recover(&room->permits, &room->sem, slot, &room->state[slot], NULL, NULL);
 }
 
-START_TEST(killed_holders_lose_no_permit)
+static void
+check_kills(uint32_t n)
 {
         uint64_t random = (uint64_t)getpid(), rounds;
         pid_t pid[SLOTS];
 
-        room_open((uint32_t)_i);
+        room_open(n);
         for (uint32_t i = 0; i < SLOTS; i++)
                 pid[i] = holder_fork(i);
         for (int k = 0; k < KILLS; k++) {
@@ -452,13 +595,26 @@ START_TEST(killed_holders_lose_no_permit)
         ck_assert_uint_ge(atomic_load(&room->rounds), rounds + 100);
         for (uint32_t i = 0; i < SLOTS; i++)
                 holder_bury(i, pid[i]);
-        ck_assert_uint_le(room->most, (uint32_t)_i);
+        ck_assert_uint_le(room->most, n);
         /* A post too many may have stayed, none too few. The next recovery clips it. */
-        ck_assert_int_ge(value(), _i);
-        ck_assert_uint_eq(free_cells(), (uint32_t)_i);
+        ck_assert_int_ge(value(), (int)n);
+        ck_assert_uint_eq(free_cells(), n);
         room->state[0] = PERMIT_ACQUIRING;
         permits_recover(&room->permits, &room->sem, 0, &room->state[0], NULL, NULL);
         check_all_free();
+}
+
+START_TEST(killed_holders_lose_no_permit)
+{
+        check_kills((uint32_t)_i);
+}
+END_TEST
+
+START_TEST(killed_in_a_hurry_they_lose_no_permit)
+{
+        is_hurried = true;
+        check_kills((uint32_t)_i);
+        ck_assert_uint_gt(room->given_up, 0);
 }
 END_TEST
 
@@ -478,8 +634,14 @@ main(void)
         tcase_add_test(waiting, surplus_token_grants_nothing);
         tcase_add_test(waiting, interrupted_wait_goes_on);
         tcase_add_test(waiting, cell_without_a_token_is_found);
+        tcase_add_test(waiting, who_gives_up_leaves_nothing_behind);
+        tcase_add_test(waiting, who_gives_up_drops_a_surplus_token_only);
+        tcase_add_test(waiting, short_of_the_limit_nobody_is_rescued);
+        tcase_add_test(waiting, interrupted_wait_gives_up_all_the_same);
         tcase_add_loop_test(many, threads_never_exceed_the_permits, 1, 4);
+        tcase_add_loop_test(many, giving_up_loses_no_permit, 1, 4);
         tcase_add_loop_test(many, killed_holders_lose_no_permit, 1, 4);
+        tcase_add_loop_test(many, killed_in_a_hurry_they_lose_no_permit, 1, 4);
         for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
                 tcase_set_timeout(cases[i], 60);
                 tcase_add_checked_fixture(cases[i], setup, teardown);

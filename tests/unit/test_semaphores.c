@@ -180,6 +180,66 @@ START_TEST(half_a_set_is_none)
 }
 END_TEST
 
+/* ── that of a race ── */
+
+static const char *
+race_path(uint64_t generation, uint64_t number)
+{
+        char after[64];
+
+        snprintf(after, sizeof(after), ".%llu.race-%llu", (unsigned long long)generation, (unsigned long long)number);
+        return shm_path("sem.", instance, after);
+}
+
+START_TEST(race_has_a_semaphore_of_its_own)
+{
+        char name[SEMAPHORE_NAME_MAX];
+        sem_t *made = NULL, *opened = NULL;
+        uint64_t number = 12;
+        struct stat st;
+
+        semaphore_race_name(name, 7, "abc-d", 3, 12);
+        ck_assert_str_eq(name, "/concd.7.abc-d.3.race-12");
+        ck_assert_int_eq(semaphore_race_create(&made, geteuid(), instance, 3, &number, 5), 0);
+        ck_assert_uint_eq(number, 12);
+        ck_assert_uint_eq(umask(0), 0);
+        ck_assert_int_eq(stat(race_path(3, 12), &st), 0);
+        ck_assert_uint_eq(st.st_mode & 07777, 0600);
+        ck_assert_int_eq(value_of(made), 5);
+        ck_assert_int_eq(semaphore_race_open(&opened, geteuid(), instance, 3, 12), 0);
+        ck_assert_int_eq(sem_trywait(opened), 0);
+        ck_assert_int_eq(value_of(made), 4);
+        semaphore_race_unlink(geteuid(), instance, 3, 12);
+        ck_assert_uint_eq(shm_count(false), 0);
+        sem_close(opened);
+        opened = NULL;
+        ck_assert_int_eq(semaphore_race_open(&opened, geteuid(), instance, 3, 12), -ENOENT);
+        ck_assert_ptr_null(opened);
+        sem_close(made);
+}
+END_TEST
+
+START_TEST(taken_name_of_a_race_is_passed_over)
+{
+        uint64_t first = 4, second = 4;
+        sem_t *a = NULL, *b = NULL;
+
+        ck_assert_int_eq(semaphore_race_create(&a, geteuid(), instance, 1, &first, 1), 0);
+        shm_squat(race_path(1, 5), NULL, 0);
+        ck_assert_int_eq(semaphore_race_create(&b, geteuid(), instance, 1, &second, 2), 0);
+        ck_assert_uint_eq(second, 6);
+        ck_assert_int_eq(value_of(a), 1);
+        ck_assert_int_eq(value_of(b), 2);
+        semaphore_race_unlink(geteuid(), instance, 1, first);
+        ck_assert_uint_eq(shm_count(false), 2);
+        sem_close(a);
+        sem_close(b);
+        /* A killed daemon's is swept with all others. */
+        ck_assert_int_ge(semaphores_remove_stale(geteuid(), instance), 2);
+        ck_assert_uint_eq(shm_count(false), 0);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -196,6 +256,8 @@ main(void)
         tcase_add_test(tc, thousand_squatters_are_too_many);
         tcase_add_test(tc, worker_opens_what_was_made);
         tcase_add_test(tc, half_a_set_is_none);
+        tcase_add_test(tc, race_has_a_semaphore_of_its_own);
+        tcase_add_test(tc, taken_name_of_a_race_is_passed_over);
         suite_add_tcase(suite, tc);
         return shm_main(suite);
 }
