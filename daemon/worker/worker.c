@@ -20,6 +20,7 @@
 #include "worker/evidence.h"
 #include "worker/mode.h"
 #include "worker/per_task.h"
+#include "worker/race.h"
 #include "worker/task_loop.h"
 #include "worker/totals.h"
 #include "workloads/workloads.h"
@@ -255,6 +256,7 @@ begin_run(struct worker *w)
         w->spec = &run->spec;
         mode = &modes[w->spec->mode];
         w->workload = workloads[w->spec->workload];
+        w->race = NULL;
         w->under_gil = mode->gil;
         w->gil = (struct gil_thread){.gil = gil_of(run), .attention = &run->attention, .id = w->seat_index};
         w->ctx = (struct concd_ctx){
@@ -269,6 +271,8 @@ begin_run(struct worker *w)
         w->seat->tid = atomic_load_explicit(&w->slot->tid, memory_order_relaxed);
         w->execute = w->workload->run;
         r = move_to_cpus(w);
+        if (w->spec->is_race)
+                return r < 0 ? r : race_begin(w);
         if (r == 0 && w->spec->spawn == SPAWN_PER_TASK)
                 r = per_task_begin(w);
         if (r == 0 && w->workload->prepare)
@@ -283,6 +287,7 @@ end_run(struct worker *w)
         if (w->prepared && w->workload->cleanup)
                 w->workload->cleanup(&w->ctx);
         w->prepared = false;
+        race_end(w);
         if (w->spec->spawn == SPAWN_PER_TASK)
                 per_task_end(w);
         w->seat->lock_wait_ns += w->gil.wait_ns;
@@ -310,7 +315,10 @@ measured_part(struct worker *w)
         take_base(w, &now);
         if (w->under_gil)
                 gil_acquire(&w->gil);
-        task_loop_run(w);
+        if (w->spec->is_race)
+                race_run(w);
+        else
+                task_loop_run(w);
         if (w->under_gil)
                 gil_release(&w->gil);
         evidence_read(&now, w->schedstat, children);

@@ -62,6 +62,7 @@ struct worker {
         struct ledger_line *line; /* claimed now */
         int (*execute)(struct concd_ctx *ctx, uint64_t index, uint64_t *ret_result);
         struct per_task *per_task;          /* spawn=per-task only */
+        struct race_engine *race;           /* of a race only */
         enum failure_reason failure_reason; /* of a task that died in a child; valid with CONCD_CHILD_DIED */
         int failure_value;
 };
