@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* The methods of org.concd: one handler each, gathered in the table at the end. */
 #include "shared/log.h"
+#include "supervisor/describe.h"
 #include "supervisor/record.h"
 #include "supervisor/request.h"
 #include "supervisor/status.h"
 #include "supervisor/supervisor.h"
-#include "worker/mode.h"
-#include "workloads/workloads.h"
 
 #include <errno.h>
 #include <string.h>
@@ -16,10 +15,11 @@
 static json_t *
 job_reply(struct supervisor *s, const struct job *job)
 {
-        bool ended = job_has_ended(job);
+        bool ended = job_has_ended(job), is_race = strcmp(job->method, "Race") == 0;
 
-        return json_pack("{s:s, s:s, s:s?, s:o, s:O?}", "id", job->id, "state", job_state_name(job->state), "reason",
-                         job->reason, "progress", ended ? json_null() : runner_progress(s, job), "result", job->result);
+        return json_pack("{s:s, s:s, s:s?, s:o, s:O?, s:O?}", "id", job->id, "state", job_state_name(job->state),
+                         "reason", job->reason, "progress", ended ? json_null() : runner_progress(s, job), "result",
+                         is_race ? NULL : job->result, "race", is_race ? job->result : NULL);
 }
 
 static void
@@ -168,7 +168,7 @@ find_job(struct supervisor *s, struct call *call, json_t *p)
         return job;
 }
 
-/* ── Run ── */
+/* ── Run and Race ── */
 
 static bool
 has_room(struct supervisor *s, struct call *call)
@@ -205,18 +205,21 @@ supervisor_make_plan(const struct supervisor *s, const char *method, json_t *par
         uint64_t deadline_ns;
         int r;
 
-        if (strcmp(method, "Run") != 0)
-                return -EOPNOTSUPP; /* of another version's record */
-        r = request_parse_run(parameters, &limits, &variant, &deadline_ns, bad);
+        if (strcmp(method, "Run") == 0)
+                r = request_parse_run(parameters, &limits, &variant, &deadline_ns, bad);
+        else if (strcmp(method, "Race") == 0)
+                r = request_parse_race(parameters, &limits, &variant, &deadline_ns, bad);
+        else
+                r = -EOPNOTSUPP; /* of another version's record */
         return r == 0 ? plan_init_single(ret, &variant, deadline_ns) : r;
 }
 
 /* The plan of a call; when there is none the call is answered and false returned. */
 static bool
-make_plan(struct supervisor *s, struct call *call, json_t *p, struct plan *ret)
+make_plan(struct supervisor *s, struct call *call, const char *method, json_t *p, struct plan *ret)
 {
         struct bad_value bad = {0};
-        int r = supervisor_make_plan(s, "Run", p, ret, &bad);
+        int r = supervisor_make_plan(s, method, p, ret, &bad);
 
         if (r == -EINVAL)
                 call_bad_value(call, bad.field, bad.allowed, "%s", bad.given);
@@ -227,18 +230,18 @@ make_plan(struct supervisor *s, struct call *call, json_t *p, struct plan *ret)
 }
 
 static void
-submit(struct supervisor *s, struct call *call, json_t *p, const char *id)
+submit(struct supervisor *s, struct call *call, const char *method, json_t *p, const char *id)
 {
         bool detach = json_is_true(json_object_get(p, "detach"));
         AUTO_JSON json_t *request = NULL;
         struct job *job = NULL;
         struct plan plan;
 
-        if (!has_room(s, call) || !make_plan(s, call, p, &plan))
+        if (!has_room(s, call) || !make_plan(s, call, method, p, &plan))
                 return;
         request = request_of_variant(p, &plan.variants[0], plan.deadline_ns);
         if (request)
-                job = job_new(id, call_peer(call)->uid, "Run", request, &plan);
+                job = job_new(id, call_peer(call)->uid, method, request, &plan);
         if (!job) {
                 plan_deinit(&plan);
                 call_error(call, "Internal", json_pack("{s:s}", "what", "out of memory"));
@@ -256,10 +259,10 @@ submit(struct supervisor *s, struct call *call, json_t *p, const char *id)
                 call_reply(call, job_reply(s, job));
 }
 
+/* A call of a method that makes a job. */
 static void
-handle_run(void *userdata, struct call *call, json_t *p)
+handle_job(struct supervisor *s, struct call *call, const char *method, json_t *p)
 {
-        struct supervisor *s = userdata;
         const char *id = json_string_value(json_object_get(p, "id"));
         struct job *job = NULL;
 
@@ -270,7 +273,7 @@ handle_run(void *userdata, struct call *call, json_t *p)
         if (id)
                 job = queue_find(&s->queue, id);
         if (!job) {
-                submit(s, call, p, id);
+                submit(s, call, method, p, id);
                 return;
         }
         /* A known id: nothing is started twice. */
@@ -284,6 +287,18 @@ handle_run(void *userdata, struct call *call, json_t *p)
         } else {
                 watch(s, job, call, WATCHER_CALLER);
         }
+}
+
+static void
+handle_run(void *userdata, struct call *call, json_t *p)
+{
+        handle_job(userdata, call, "Run", p);
+}
+
+static void
+handle_race(void *userdata, struct call *call, json_t *p)
+{
+        handle_job(userdata, call, "Race", p);
 }
 
 static void
@@ -338,111 +353,11 @@ handle_stop(void *userdata, struct call *call, json_t *p)
         supervisor_leave(s);
 }
 
-/* ── Describe ── */
-
-static json_t *
-describe_param(const struct concd_param *p)
-{
-        bool is_enum = p->type == CONCD_PARAM_ENUM;
-        json_t *choices = is_enum ? json_array() : json_null();
-        char def[64];
-
-        for (size_t i = 0; is_enum && p->choices[i]; i++)
-                json_array_append_new(choices, json_string(p->choices[i]));
-        return json_pack("{s:s, s:s, s:s, s:s?, s:s, s:o, s:o, s:o}", "name", p->name, "summary", p->summary, "type",
-                         is_enum ? "enum" : "int", "unit", p->unit, "default",
-                         workload_param_format(p, p->def, def, sizeof(def)), "min",
-                         is_enum ? json_null() : json_integer(p->min), "max",
-                         is_enum ? json_null() : json_integer(p->max), "choices", choices);
-}
-
-/* Appends an entry, if it is asked for. */
-static void
-describe_entry(json_t *entries, json_t *p, const char *kind, const char *name, const char *summary, const char *unit,
-               bool is_default, json_t *params)
-{
-        const char *want_kind = json_string_value(json_object_get(p, "kind"));
-        const char *want_name = json_string_value(json_object_get(p, "name"));
-
-        if ((want_kind && strcmp(want_kind, kind) != 0) || (want_name && strcmp(want_name, name) != 0)) {
-                json_decref(params);
-                return;
-        }
-        json_array_append_new(entries,
-                              json_pack("{s:s, s:s, s:s, s:s?, s:b, s:o}", "kind", kind, "name", name, "summary",
-                                        summary, "unit", unit, "default", is_default, "params", params));
-}
-
-static json_t *
-describe_all(json_t *p)
-{
-        json_t *entries = json_array();
-
-        for (size_t i = 0; workloads[i]; i++) {
-                const struct concd_workload *w = workloads[i];
-                json_t *params = json_array();
-
-                for (uint32_t k = 0; k < w->n_params; k++)
-                        json_array_append_new(params, describe_param(&w->params[k]));
-                describe_entry(entries, p, "workload", w->name, w->summary, w->unit, i == 0, params);
-        }
-        for (int i = 0; i < MODES; i++)
-                describe_entry(entries, p, "mode", modes[i].name, modes[i].summary, NULL, i == MODE_DEFAULT,
-                               json_array());
-        for (int i = 0; i < SPAWNS; i++)
-                describe_entry(entries, p, "spawn", spawns[i].name, spawns[i].summary, NULL, i == SPAWN_POOL,
-                               json_array());
-        return entries;
-}
-
-/* "calc, nop, …": the names that a Describe could have meant. */
-static char *
-names_of(json_t *entries, const char *key)
-{
-        AUTO_JSON json_t *seen = json_object();
-        char *all = NULL;
-        json_t *entry;
-        size_t i, size;
-        FILE *f = open_memstream(&all, &size);
-
-        json_array_foreach(entries, i, entry)
-        {
-                const char *name = json_string_value(json_object_get(entry, key));
-
-                if (f && !json_object_get(seen, name)) {
-                        fprintf(f, "%s%s", json_object_size(seen) ? ", " : "", name);
-                        json_object_set_new(seen, name, json_true());
-                }
-        }
-        if (f)
-                fclose(f);
-        return all;
-}
-
-static void
-handle_describe(void *userdata, struct call *call, json_t *p)
-{
-        const char *kind = json_string_value(json_object_get(p, "kind"));
-        AUTO_JSON json_t *everything = describe_all(NULL);
-        AUTO_JSON json_t *of_kind = json_pack("{s:s?}", "kind", kind);
-        AUTO_JSON json_t *candidates = describe_all(of_kind);
-        json_t *entries = describe_all(p);
-        bool bad_kind = json_array_size(candidates) == 0;
-        AUTO_FREE char *allowed = bad_kind ? names_of(everything, "kind") : names_of(candidates, "name");
-        const char *name = json_string_value(json_object_get(p, "name"));
-
-        if (json_array_size(entries) > 0) {
-                call_reply(call, json_pack("{s:o}", "entries", entries));
-                return;
-        }
-        json_decref(entries);
-        call_bad_value(call, bad_kind ? "kind" : "name", allowed ? allowed : "", "%s", bad_kind ? kind : name);
-}
-
 /* clang-format off */
 const struct service_method supervisor_methods[] = {
-        {"Describe", handle_describe, NULL},
+        {"Describe", describe_handle, NULL},
         {"Run", handle_run, request_allowed},
+        {"Race", handle_race, request_allowed},
         {"Wait", handle_wait, NULL},
         {"Jobs", handle_jobs, NULL},
         {"Cancel", handle_cancel, NULL},

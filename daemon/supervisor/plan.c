@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "supervisor/plan.h"
 
+#include "scenarios/scenario.h"
 #include "segment/ledger.h"
 #include "shared/quantity.h"
 #include "worker/mode.h"
@@ -46,13 +47,29 @@ variant_geometry(const struct variant *v, bool warmup, uint32_t ledger_chunks, s
 {
         uint64_t count = warmup ? v->warmup : v->count;
 
-        if (count == 0) {
+        if (count == 0 || v->is_race) {
                 ledger_geometry_init_endless(ret, v->workers);
                 return 0;
         }
         if (v->spawn == SPAWN_AT_ONCE)
                 return ledger_geometry_init(ret, count, count, ledger_chunks, ret_lines);
         return ledger_geometry_init(ret, count, warmup ? 0 : v->chunk, ledger_chunks, ret_lines);
+}
+
+static char *
+race_summary(const struct variant *v, const char *amount)
+{
+        const struct guard *g = guards[v->race.guard];
+        uint32_t permits = v->race.permits;
+        char counted[32] = "";
+        char *s = NULL;
+
+        if (g->flags & GUARD_COUNTED)
+                snprintf(counted, sizeof(counted), ", %u permit%s", permits, permits == 1 ? "" : "s");
+        if (asprintf(&s, "%s %s · %s · %s%s · %u actor%s", scenarios[v->race.scenario]->name, amount,
+                     modes[v->mode].name, g->name, counted, v->workers, v->workers == 1 ? "" : "s") < 0)
+                return NULL;
+        return s;
 }
 
 char *
@@ -69,6 +86,8 @@ variant_summary(const struct variant *v)
                 snprintf(amount, sizeof(amount), "for %s",
                          quantity_format_duration_exact(buf, sizeof(buf), v->duration_ns));
         }
+        if (v->is_race)
+                return race_summary(v, amount);
         if (v->spawn == SPAWN_AT_ONCE) {
                 if (asprintf(&s, "%s %s · %s, all at once", workloads[v->workload]->name, amount, modes[v->mode].name) <
                     0)

@@ -8,8 +8,11 @@
 
 #include <stdbool.h>
 
-/* One workload in one mode with its options; all of it checked. */
+/* One workload in one mode with its options, or a race; all of it checked. Of a race, workers are its actors, count its
+ * trials, and `race` is all the rest; workload and params say nothing. */
 struct variant {
+        bool is_race;
+        struct race_spec race;
         uint32_t workload; /* index into workloads[] */
         int64_t params[CONCD_PARAMS_MAX];
         uint32_t mode; /* index into modes[] */

@@ -5,6 +5,7 @@
 #include "segment/ledger.h"
 #include "shared/clock.h"
 #include "shared/log.h"
+#include "supervisor/race-run.h"
 #include "supervisor/runner.h"
 #include "supervisor/supervisor.h"
 #include "worker/evidence.h"
@@ -282,6 +283,8 @@ note_kill(struct supervisor *s)
         struct ledger_sum sum;
 
         ledger_sum(s->setup.segment.ledger, &s->setup.segment.run->spec.geometry, &sum);
+        if (s->setup.segment.run->spec.is_race)
+                sum.done = race_run_done(&s->setup.segment);
         r->kills_in_vain = sum.done == r->done_at_kill ? r->kills_in_vain + 1 : 1;
         r->done_at_kill = sum.done;
         atomic_fetch_add(&s->setup.segment.run->kills, 1);
@@ -302,11 +305,48 @@ count_kill(struct inquest *q, uint32_t first, uint32_t last)
                 note_kill(q->s);
 }
 
-/* The seats of the dead are free again, when all that belongs to them is recovered. */
 static void
+fail_for_actor(struct supervisor *s, uint32_t actor, const struct cause *cause)
+{
+        char reason[128];
+
+        if (cause->reason == FAILURE_SIGNAL)
+                snprintf(reason, sizeof(reason), "actor %u died of signal %d (%s)", actor, cause->value,
+                         strsignal(cause->value));
+        else
+                snprintf(reason, sizeof(reason), "actor %u ended its process with status %d", actor, cause->value);
+        runner_stop(s, JOB_FAILED, reason);
+}
+
+/* An actor died: was it its own doing, the race fails, because nobody can say what of. When it was killed from outside
+ * the others go with it (race-run.c), and theirs is no other death. */
+static void
+count_actor_death(struct inquest *q, uint32_t first, uint32_t last)
+{
+        struct supervisor *s = q->s;
+
+        for (uint32_t i = first; i <= last && s->runner.broken; i++)
+                children_forgive(&s->children, i);
+        if (s->runner.broken)
+                return;
+        count_kill(q, first, last);
+        for (uint32_t i = first; i <= last; i++) {
+                uint32_t actor;
+
+                if (!seat_of(s, i, &actor))
+                        continue;
+                if (s->runner.kills_in_vain <= 1)
+                        children_forgive(&s->children, i);
+                if (q->verdict[i] != LEDGER_FREE)
+                        fail_for_actor(s, actor, &q->cause[i]);
+        }
+}
+
+/* The seats of the dead are free again, when all that belongs to them is recovered. Were there any? */
+static bool
 free_seats(struct supervisor *s, uint32_t first, uint32_t last)
 {
-        bool counted = false;
+        bool counted = false, is_race = s->setup.segment.run->spec.is_race;
 
         for (uint32_t i = first; i <= last; i++) {
                 uint32_t index;
@@ -314,11 +354,12 @@ free_seats(struct supervisor *s, uint32_t first, uint32_t last)
 
                 if (!seat)
                         continue;
-                /* The death of the thread host is one death; one that we caused to end the run is none. */
-                seat->restarts += !counted && !s->runner.stopping;
+                /* The death of the thread host is one death; one that we caused is none. */
+                seat->restarts += !counted && !s->runner.stopping && !s->runner.broken;
                 counted = true;
-                atomic_store(&seat->word, seat_pack(s->runner.run, SEAT_EMPTY, 0));
+                atomic_store(&seat->word, seat_pack(s->runner.run, is_race ? SEAT_DONE : SEAT_EMPTY, 0));
         }
+        return counted;
 }
 
 void
@@ -350,8 +391,12 @@ recovery_of_death(struct supervisor *s, const struct child_death *death)
                 gil_init(gil_of(segment->run), GIL_SWITCH_INTERVAL_NS);
                 __atomic_fetch_and(&segment->run->attention, ~GIL_DROP_BIT, __ATOMIC_RELAXED);
         }
-        count_kill(&q, first, last);
-        free_seats(s, first, last);
+        if (segment->run->spec.is_race)
+                count_actor_death(&q, first, last);
+        else
+                count_kill(&q, first, last);
+        if (free_seats(s, first, last) && segment->run->spec.is_race)
+                race_run_break(s);
 }
 
 /* ── after the death of a supervisor, and with it of all workers ── */

@@ -5,6 +5,7 @@
 #include "shared/quantity.h"
 #include "supervisor/cpus.h"
 #include "supervisor/fields.h"
+#include "supervisor/request-private.h"
 #include "worker/mode.h"
 #include "workloads/workloads.h"
 
@@ -22,9 +23,8 @@ bad_value_deinit(struct bad_value *bad)
         free(bad->allowed);
 }
 
-/* Always -EINVAL, or -ENOMEM. Consumes `given` and `allowed`. */
-static int
-refuse(struct bad_value *bad, const char *field, char *given, char *allowed)
+int
+request_refuse(struct bad_value *bad, const char *field, char *given, char *allowed)
 {
         bad->field = strdup(field);
         bad->given = given;
@@ -32,7 +32,8 @@ refuse(struct bad_value *bad, const char *field, char *given, char *allowed)
         return bad->field && given && allowed ? -EINVAL : -ENOMEM;
 }
 
-static PRINTF_LIKE(1, 2) char *text(const char *fmt, ...)
+char *
+request_text(const char *fmt, ...)
 {
         va_list args;
         char *s = NULL;
@@ -44,24 +45,22 @@ static PRINTF_LIKE(1, 2) char *text(const char *fmt, ...)
         return s;
 }
 
-/* "a, b" and "c" make "a, b, c". Consumes `all`; NULL when out of memory. */
-static char *
-append_name(char *all, const char *name)
+char *
+request_append_name(char *all, const char *name)
 {
-        char *longer = all ? text("%s%s%s", all, *all ? ", " : "", name) : NULL;
+        char *longer = all ? request_text("%s%s%s", all, *all ? ", " : "", name) : NULL;
 
         free(all);
         return longer;
 }
 
-/* The names of a table. */
-static char *
-join_names(const char *(*name)(size_t i))
+char *
+request_join_names(const char *(*name)(size_t i))
 {
         char *all = strdup("");
 
         for (size_t i = 0; name(i); i++)
-                all = append_name(all, name(i));
+                all = request_append_name(all, name(i));
         return all;
 }
 
@@ -83,9 +82,8 @@ name_of_spawn(size_t i)
         return i < SPAWNS ? spawns[i].name : NULL;
 }
 
-/* Looks `field` up in a table of names; absent leaves *ret. */
-static int
-parse_name(json_t *p, const char *field, const char *(*name)(size_t i), uint32_t *ret, struct bad_value *bad)
+int
+request_parse_name(json_t *p, const char *field, const char *(*name)(size_t i), uint32_t *ret, struct bad_value *bad)
 {
         const char *given = json_string_value(json_object_get(p, field));
 
@@ -97,36 +95,34 @@ parse_name(json_t *p, const char *field, const char *(*name)(size_t i), uint32_t
                         return 0;
                 }
         }
-        return refuse(bad, field, strdup(given), join_names(name));
+        return request_refuse(bad, field, strdup(given), request_join_names(name));
 }
 
-/* An integral number; the IDL check has let nothing else through. */
-static int64_t
-integer_of(json_t *value)
+int64_t
+request_integer_of(json_t *value)
 {
         return json_is_real(value) ? (int64_t)json_real_value(value) : (int64_t)json_integer_value(value);
 }
 
-static bool
-is_given(json_t *p, const char *field)
+bool
+request_has(json_t *p, const char *field)
 {
         json_t *value = json_object_get(p, field);
 
         return value && !json_is_null(value);
 }
 
-/* An integer in min..max; absent leaves *ret. */
-static int
-parse_integer(json_t *p, const char *field, uint64_t min, uint64_t max, uint64_t *ret, struct bad_value *bad)
+int
+request_parse_integer(json_t *p, const char *field, uint64_t min, uint64_t max, uint64_t *ret, struct bad_value *bad)
 {
         int64_t value;
 
-        if (!is_given(p, field))
+        if (!request_has(p, field))
                 return 0;
-        value = integer_of(json_object_get(p, field));
+        value = request_integer_of(json_object_get(p, field));
         if (value < 0 || (uint64_t)value < min || (uint64_t)value > max)
-                return refuse(bad, field, text("%lld", (long long)value),
-                              text("%llu to %llu", (unsigned long long)min, (unsigned long long)max));
+                return request_refuse(bad, field, request_text("%lld", (long long)value),
+                                      request_text("%llu to %llu", (unsigned long long)min, (unsigned long long)max));
         *ret = (uint64_t)value;
         return 0;
 }
@@ -137,17 +133,17 @@ param_names(const struct concd_workload *w)
         char *all;
 
         if (w->n_params == 0)
-                return text("nothing: %s has no parameters", w->name);
+                return request_text("nothing: %s has no parameters", w->name);
         all = strdup("");
         for (uint32_t i = 0; i < w->n_params; i++)
-                all = append_name(all, w->params[i].name);
+                all = request_append_name(all, w->params[i].name);
         return all;
 }
 
 static int
 parse_param(const struct concd_workload *w, const char *name, json_t *value, int64_t *params, struct bad_value *bad)
 {
-        AUTO_FREE char *field = text("params.%s", name);
+        AUTO_FREE char *field = request_text("params.%s", name);
         int i = workload_param_index(w, name);
         char *allowed = NULL;
         int r;
@@ -155,11 +151,11 @@ parse_param(const struct concd_workload *w, const char *name, json_t *value, int
         if (!field)
                 return -ENOMEM;
         if (i < 0)
-                return refuse(bad, "params", strdup(name), param_names(w));
+                return request_refuse(bad, "params", strdup(name), param_names(w));
         r = workload_param_parse(&w->params[i], json_string_value(value), &params[i], &allowed);
         if (r == 0)
                 return 0;
-        return r == -ENOMEM ? r : refuse(bad, field, strdup(json_string_value(value)), allowed);
+        return r == -ENOMEM ? r : request_refuse(bad, field, strdup(json_string_value(value)), allowed);
 }
 
 static int
@@ -168,7 +164,7 @@ parse_workload(json_t *p, struct variant *v, struct bad_value *bad)
         const struct concd_workload *w;
         const char *name;
         json_t *value;
-        int r = parse_name(p, "workload", name_of_workload, &v->workload, bad);
+        int r = request_parse_name(p, "workload", name_of_workload, &v->workload, bad);
 
         if (r < 0)
                 return r;
@@ -187,21 +183,21 @@ static int
 parse_mode(json_t *p, struct variant *v, struct bad_value *bad)
 {
         uint32_t spawn = SPAWN_POOL;
-        int r = parse_name(p, "mode", name_of_mode, &v->mode, bad);
+        int r = request_parse_name(p, "mode", name_of_mode, &v->mode, bad);
 
         if (r == 0)
-                r = parse_name(p, "spawn", name_of_spawn, &spawn, bad);
+                r = request_parse_name(p, "spawn", name_of_spawn, &spawn, bad);
         if (r < 0)
                 return r;
         if (spawn == SPAWN_PER_TASK && !modes[v->mode].per_task)
-                return refuse(bad, "spawn", strdup(spawns[spawn].name),
-                              text("pool (mode %s has no other)", modes[v->mode].name));
+                return request_refuse(bad, "spawn", strdup(spawns[spawn].name),
+                                      request_text("pool (mode %s has no other)", modes[v->mode].name));
         v->spawn = spawn;
         return 0;
 }
 
-static int
-parse_cpus(json_t *p, const struct request_limits *limits, struct variant *v, struct bad_value *bad)
+int
+request_parse_cpus(json_t *p, const struct request_limits *limits, struct variant *v, struct bad_value *bad)
 {
         json_t *list = json_object_get(p, "cpus"), *value;
         char allowed[CPUS_TEXT_MAX];
@@ -214,14 +210,14 @@ parse_cpus(json_t *p, const struct request_limits *limits, struct variant *v, st
         cpus_format(allowed, sizeof(allowed), &limits->cpus);
         json_array_foreach(list, i, value)
         {
-                int64_t cpu = integer_of(value);
+                int64_t cpu = request_integer_of(value);
 
                 if (cpu < 0 || cpu >= CPU_SETSIZE || !CPU_ISSET(cpu, &limits->cpus))
-                        return refuse(bad, "cpus", text("%lld", (long long)cpu), strdup(allowed));
+                        return request_refuse(bad, "cpus", request_text("%lld", (long long)cpu), strdup(allowed));
                 CPU_SET(cpu, &v->cpus);
         }
         if (CPU_COUNT(&v->cpus) == 0)
-                return refuse(bad, "cpus", strdup("an empty list"), strdup(allowed));
+                return request_refuse(bad, "cpus", strdup("an empty list"), strdup(allowed));
         return 0;
 }
 
@@ -231,7 +227,7 @@ parse_workers(json_t *p, const struct request_limits *limits, struct variant *v,
         bool single = modes[v->mode].single;
         uint64_t workers = single ? 1 : MIN(cpus_usable(&v->cpus, limits->quota_cpus), limits->max_workers);
         uint64_t min = v->spawn == SPAWN_PER_TASK ? 0 : 1;
-        int r = parse_integer(p, "workers", min, single ? 1 : limits->max_workers, &workers, bad);
+        int r = request_parse_integer(p, "workers", min, single ? 1 : limits->max_workers, &workers, bad);
 
         if (r < 0)
                 return r;
@@ -249,22 +245,24 @@ parse_amount(json_t *p, const struct request_limits *limits, struct variant *v, 
         uint64_t max = v->spawn == SPAWN_AT_ONCE ? limits->max_at_once : COUNT_MAX;
         int r;
 
-        if (is_given(p, "count") && is_given(p, "duration_ns"))
-                return refuse(bad, "duration_ns",
-                              text("%lld", (long long)integer_of(json_object_get(p, "duration_ns"))),
-                              strdup("nothing, when count is given: a run ends by the one or by the other"));
-        if (v->spawn == SPAWN_AT_ONCE && is_given(p, "duration_ns"))
-                return refuse(bad, "duration_ns",
-                              text("%lld", (long long)integer_of(json_object_get(p, "duration_ns"))),
-                              strdup("nothing, when all tasks are started at once: such a run ends by count"));
-        r = parse_integer(p, "duration_ns", DURATION_MIN_NS, DURATION_MAX_NS, &v->duration_ns, bad);
+        if (request_has(p, "count") && request_has(p, "duration_ns"))
+                return request_refuse(
+                        bad, "duration_ns",
+                        request_text("%lld", (long long)request_integer_of(json_object_get(p, "duration_ns"))),
+                        strdup("nothing, when count is given: a run ends by the one or by the other"));
+        if (v->spawn == SPAWN_AT_ONCE && request_has(p, "duration_ns"))
+                return request_refuse(
+                        bad, "duration_ns",
+                        request_text("%lld", (long long)request_integer_of(json_object_get(p, "duration_ns"))),
+                        strdup("nothing, when all tasks are started at once: such a run ends by count"));
+        r = request_parse_integer(p, "duration_ns", DURATION_MIN_NS, DURATION_MAX_NS, &v->duration_ns, bad);
         if (r < 0 || v->duration_ns)
                 return r;
         v->count = MIN(COUNT_DEFAULT, max);
-        r = parse_integer(p, "count", 1, max, &v->count, bad);
+        r = request_parse_integer(p, "count", 1, max, &v->count, bad);
         if (r == -EINVAL && v->spawn == SPAWN_AT_ONCE) {
                 free(bad->allowed);
-                bad->allowed = text("1 to %llu, when all tasks are started at once", (unsigned long long)max);
+                bad->allowed = request_text("1 to %llu, when all tasks are started at once", (unsigned long long)max);
         }
         return r;
 }
@@ -273,9 +271,10 @@ parse_amount(json_t *p, const struct request_limits *limits, struct variant *v, 
 static int
 refuse_amount(const struct request_limits *limits, const char *field, uint64_t given, struct bad_value *bad)
 {
-        return refuse(bad, field, text("%llu", (unsigned long long)given),
-                      text("at most %llu with a ledger of %u lines",
-                           (unsigned long long)LEDGER_PROGRESS_MAX * limits->ledger_chunks, limits->ledger_chunks));
+        return request_refuse(bad, field, request_text("%llu", (unsigned long long)given),
+                              request_text("at most %llu with a ledger of %u lines",
+                                           (unsigned long long)LEDGER_PROGRESS_MAX * limits->ledger_chunks,
+                                           limits->ledger_chunks));
 }
 
 static int
@@ -285,20 +284,22 @@ parse_chunk(json_t *p, const struct request_limits *limits, struct variant *v, s
         uint64_t lines = 0, least;
         int r;
 
-        if (is_given(p, "chunk") && (v->duration_ns || v->spawn == SPAWN_AT_ONCE))
-                return refuse(bad, "chunk", text("%lld", (long long)integer_of(json_object_get(p, "chunk"))),
-                              strdup(v->duration_ns ? "nothing in a run by duration, which has no chunks"
-                                                    : "nothing, when all tasks are started at once"));
-        r = parse_integer(p, "chunk", 1, LEDGER_PROGRESS_MAX, &v->chunk, bad);
+        if (request_has(p, "chunk") && (v->duration_ns || v->spawn == SPAWN_AT_ONCE))
+                return request_refuse(bad, "chunk",
+                                      request_text("%lld", (long long)request_integer_of(json_object_get(p, "chunk"))),
+                                      strdup(v->duration_ns ? "nothing in a run by duration, which has no chunks"
+                                                            : "nothing, when all tasks are started at once"));
+        r = request_parse_integer(p, "chunk", 1, LEDGER_PROGRESS_MAX, &v->chunk, bad);
         if (r < 0)
                 return r;
         r = variant_geometry(v, false, limits->ledger_chunks, &geometry, &lines);
         least = v->count / limits->ledger_chunks + (v->count % limits->ledger_chunks != 0);
         if (r == LEDGER_E_LINES && least <= LEDGER_PROGRESS_MAX)
-                return refuse(bad, "chunk", text("%llu", (unsigned long long)v->chunk),
-                              text("%llu or more for %llu tasks: this would need %llu ledger lines, there are %u",
-                                   (unsigned long long)least, (unsigned long long)v->count, (unsigned long long)lines,
-                                   limits->ledger_chunks));
+                return request_refuse(
+                        bad, "chunk", request_text("%llu", (unsigned long long)v->chunk),
+                        request_text("%llu or more for %llu tasks: this would need %llu ledger lines, there are %u",
+                                     (unsigned long long)least, (unsigned long long)v->count, (unsigned long long)lines,
+                                     limits->ledger_chunks));
         return r == 0 ? 0 : refuse_amount(limits, "count", v->count, bad);
 }
 
@@ -308,19 +309,21 @@ parse_rest(json_t *p, const struct request_limits *limits, struct variant *v, ui
 {
         uint64_t warmup_max = v->spawn == SPAWN_AT_ONCE ? limits->max_at_once : COUNT_MAX;
         struct ledger_geometry geometry;
-        int r = parse_integer(p, "warmup", 0, warmup_max, &v->warmup, bad);
+        int r = request_parse_integer(p, "warmup", 0, warmup_max, &v->warmup, bad);
 
-        if (r == 0 && v->spawn == SPAWN_AT_ONCE && is_given(p, "timeout_ns"))
-                return refuse(bad, "timeout_ns", text("%lld", (long long)integer_of(json_object_get(p, "timeout_ns"))),
-                              strdup("nothing, when all tasks are started at once and share the CPUs: a deadline can "
-                                     "bound the job"));
+        if (r == 0 && v->spawn == SPAWN_AT_ONCE && request_has(p, "timeout_ns"))
+                return request_refuse(
+                        bad, "timeout_ns",
+                        request_text("%lld", (long long)request_integer_of(json_object_get(p, "timeout_ns"))),
+                        strdup("nothing, when all tasks are started at once and share the CPUs: a deadline can "
+                               "bound the job"));
 
         if (r == 0 && v->warmup > 0 && variant_geometry(v, true, limits->ledger_chunks, &geometry, NULL) != 0)
                 r = refuse_amount(limits, "warmup", v->warmup, bad);
         if (r == 0)
-                r = parse_integer(p, "timeout_ns", DURATION_MIN_NS, DURATION_MAX_NS, &v->timeout_ns, bad);
+                r = request_parse_integer(p, "timeout_ns", DURATION_MIN_NS, DURATION_MAX_NS, &v->timeout_ns, bad);
         if (r == 0)
-                r = parse_integer(p, "deadline_ns", DURATION_MIN_NS, DURATION_MAX_NS, deadline_ns, bad);
+                r = request_parse_integer(p, "deadline_ns", DURATION_MIN_NS, DURATION_MAX_NS, deadline_ns, bad);
         return r;
 }
 
@@ -335,7 +338,7 @@ request_parse_run(json_t *parameters, const struct request_limits *limits, struc
         if (r == 0)
                 r = parse_mode(parameters, &v, bad);
         if (r == 0)
-                r = parse_cpus(parameters, limits, &v, bad);
+                r = request_parse_cpus(parameters, limits, &v, bad);
         if (r == 0)
                 r = parse_workers(parameters, limits, &v, bad);
         if (r == 0)
@@ -366,8 +369,8 @@ request_of_variant(json_t *parameters, const struct variant *v, uint64_t deadlin
                         json_array_append_new(cpus, json_integer(i));
         }
         put_json(o, "cpus", cpus);
-        put_integer(o, "workers", v->spawn == SPAWN_AT_ONCE ? 0 : v->workers);
-        put_integer_or_null(o, "count", v->count);
+        put_integer(o, v->is_race ? "actors" : "workers", v->spawn == SPAWN_AT_ONCE ? 0 : v->workers);
+        put_integer_or_null(o, v->is_race ? "trials" : "count", v->count);
         put_integer_or_null(o, "deadline_ns", deadline_ns);
         return o;
 }
@@ -379,6 +382,11 @@ request_allowed(const char *field)
                 const char *field, *allowed;
         } rows[] = {
                 {"count", "a whole number from 1 to 1000000000000000"},
+                {"trials", "a whole number from 1 to 1000000000000"},
+                {"permits", "a whole number from 1 on"},
+                {"actors", "a whole number from 1 to max_workers"},
+                {"widen_ns", "a whole number from 0 to 1000000"},
+                {"trial_timeout_ns", "a whole number from 1000000 to 10000000000"},
                 {"workers", "a whole number from 0 to max_workers"},
                 {"chunk", "a whole number from 1 to 1099511627775"},
                 {"warmup", "a whole number from 0 to 1000000000000000"},

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* From the parameters of a call to a checked variant. One row per field of Run in request.c. */
+/* From the parameters of a call to a checked variant: of Run in request.c, of Race in request-race.c. */
 #ifndef CONCD_REQUEST_H
 #define CONCD_REQUEST_H
 
@@ -25,11 +25,15 @@ struct request_limits {
 int request_parse_run(json_t *parameters, const struct request_limits *limits, struct variant *ret,
                       uint64_t *ret_deadline_ns, struct bad_value *bad);
 
-/* The parameters of Run that make the same variant again on any later day: what was left to the daemon's choice is
- * filled in. A new object, NULL when out of memory. */
+/* The same for a call of Race. */
+int request_parse_race(json_t *parameters, const struct request_limits *limits, struct variant *ret,
+                       uint64_t *ret_deadline_ns, struct bad_value *bad);
+
+/* The parameters of Run or Race that make the same variant again on any later day: what was left to the daemon's choice
+ * is filled in. A new object, NULL when out of memory. */
 json_t *request_of_variant(json_t *parameters, const struct variant *v, uint64_t deadline_ns);
 
-/* What a field of Run allows, for values that are not even of its type; NULL where the type says it all. */
+/* What a field of Run or Race allows, for values that are not even of its type; NULL where the type says it all. */
 const char *request_allowed(const char *field);
 
 /* 32 lower-case hexadecimal digits? */

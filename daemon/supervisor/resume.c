@@ -19,6 +19,7 @@
 #include "segment/ledger.h"
 #include "shared/clock.h"
 #include "shared/log.h"
+#include "supervisor/race-run.h"
 #include "supervisor/record.h"
 #include "supervisor/recovery.h"
 #include "supervisor/supervisor.h"
@@ -51,9 +52,10 @@ spec_is_sound(const struct segment *segment, const struct variant *v, bool warmu
 
         if (variant_geometry(v, warmup, segment->header->ledger_chunks, &geometry, NULL) != 0)
                 return unsound(reason, "it does not fit into the ledger");
-        if (spec->workload != v->workload || spec->mode != v->mode || spec->spawn != v->spawn ||
-            spec->seats != v->workers || memcmp(spec->params, v->params, sizeof(spec->params)) != 0 ||
-            !CPU_EQUAL(&spec->cpus, &v->cpus) || memcmp(&spec->geometry, &geometry, sizeof(geometry)) != 0)
+        if (spec->is_race != v->is_race || spec->workload != v->workload || spec->mode != v->mode ||
+            spec->spawn != v->spawn || spec->seats != v->workers ||
+            memcmp(spec->params, v->params, sizeof(spec->params)) != 0 || !CPU_EQUAL(&spec->cpus, &v->cpus) ||
+            memcmp(&spec->geometry, &geometry, sizeof(geometry)) != 0)
                 return unsound(reason, "its run is not the one that its request makes");
         return true;
 }
@@ -114,6 +116,8 @@ resume_run_is_sound(const struct segment *segment, const struct variant *v, bool
 
         if (!spec_is_sound(segment, v, warmup, reason) || !lists_are_sound(segment, reason))
                 return false;
+        if (v->is_race && !race_run_is_sound(segment, v))
+                return unsound(reason, "what is recorded of its race is damaged");
         for (uint32_t i = 0; i < segment->run->spec.geometry.n_lines; i++) {
                 if (!line_is_sound(segment, i, reason))
                         return false;

@@ -9,6 +9,9 @@
  * A ring, a death and the tick all lead to runner_poll(), which decides from the segment alone; so a ring that is
  * lost costs at most a tick. Stopping closes the run (nobody can sit down any more), asks the workers by the
  * attention word, and kills who has not left after STOP_PATIENCE.
+ *
+ * A race is such a run without tasks: its actors are the workers on its seats, and it is over when all of them are
+ * done. What is different when one dies is in race-run.c.
  */
 #include "supervisor/runner.h"
 
@@ -18,6 +21,8 @@
 #include "shared/log.h"
 #include "supervisor/environment.h"
 #include "supervisor/fields.h"
+#include "supervisor/race-figures.h"
+#include "supervisor/race-run.h"
 #include "supervisor/record.h"
 #include "supervisor/recovery.h"
 #include "supervisor/supervisor.h"
@@ -163,6 +168,8 @@ runner_deinit(struct runner *r)
         free(r->cause);
         free(r->stop_reason);
         figures_free(r->last);
+        if (r->race_semaphore)
+                sem_close(r->race_semaphore);
 }
 
 static struct timeval
@@ -215,6 +222,7 @@ reset_run(struct supervisor *s, const struct variant *v, bool warmup)
         int r;
 
         *spec = (struct run_spec){
+                .is_race = v->is_race,
                 .workload = v->workload,
                 .mode = v->mode,
                 .spawn = v->spawn,
@@ -241,6 +249,8 @@ reset_run(struct supervisor *s, const struct variant *v, bool warmup)
         totals_reset(segment);
         r = gil_init(gil_of(run), GIL_SWITCH_INTERVAL_NS);
         reset_seats(s, v->workers);
+        if (r == 0 && v->is_race)
+                r = race_run_open(s, v);
         return r;
 }
 
@@ -261,7 +271,7 @@ static void
 run_activate(struct runner *r)
 {
         r->active = true;
-        r->begun = r->stopping = false;
+        r->begun = r->stopping = r->broken = false;
         r->kills_in_vain = r->done_at_kill = 0;
         r->steal_before_s = environment_steal_s();
 }
@@ -291,12 +301,14 @@ run_open(struct supervisor *s)
         record_step(s->setup.segment.record, r->step, r->run);
         run_activate(r);
         result = reset_run(s, v, r->job->plan.steps[r->step].warmup);
-        if (result == 0)
-                result = want_workers(s, v);
         if (result < 0) {
                 runner_stop(s, JOB_FAILED,
-                            result == -EINVAL ? "it does not fit into the ledger"
-                                              : "there are not enough workers: see the daemon's log");
+                            v->is_race ? "its guard cannot be made: see the daemon's log"
+                                       : "it does not fit into the ledger");
+                return;
+        }
+        if (want_workers(s, v) < 0) {
+                runner_stop(s, JOB_FAILED, "there are not enough workers: see the daemon's log");
                 return;
         }
         run_call(s);
@@ -355,9 +367,11 @@ runner_resume(struct supervisor *s, struct job *job)
                 r->stop_state = record->stop_state;
                 r->stop_reason = *record->stop_reason ? strdup(record->stop_reason) : NULL;
                 run_abandon(s, open);
-        } else if (present_variant(r)->count == 0) {
+        } else if (present_variant(r)->count == 0 || present_variant(r)->is_race) {
                 r->stop_state = JOB_INTERRUPTED;
-                r->stop_reason = strdup("its daemon was killed, and a run by duration cannot go on");
+                r->stop_reason = strdup(present_variant(r)->is_race
+                                                ? "its daemon was killed, and a race cannot go on"
+                                                : "its daemon was killed, and a run by duration cannot go on");
                 run_abandon(s, open);
         } else if (!open) {
                 run_open(s);
@@ -430,6 +444,7 @@ run_close(struct supervisor *s)
                         lose_figures(r);
         }
         report_rescues(s);
+        race_run_close(s);
         supervisor_refresh_semaphores(s);
         if (r->stop_state == JOB_DONE && ++r->step < r->job->plan.n_steps) {
                 run_open(s);
@@ -438,13 +453,34 @@ run_close(struct supervisor *s)
         job_finish(s);
 }
 
+static void
+judge_race(struct supervisor *s)
+{
+        const struct race *race = s->setup.segment.race;
+        struct runner *r = &s->runner;
+        struct race_tally tally;
+
+        race_figures_tally(race, &tally);
+        if (race_figures_failed(race, &tally) == 0)
+                return;
+        r->stop_state = JOB_FAILED;
+        r->stop_reason = race_figures_fault(race, &tally);
+}
+
 /* The state that the figures give the job, when nobody stopped it. */
 static void
-judge(struct runner *r)
+judge(struct supervisor *s)
 {
+        struct runner *r = &s->runner;
         char reason[128];
 
-        if (r->stop_state != JOB_DONE || !r->last || r->last->sum.failed == 0)
+        if (r->stop_state != JOB_DONE || !r->last)
+                return;
+        if (r->job->plan.variants[0].is_race) {
+                judge_race(s);
+                return;
+        }
+        if (r->last->sum.failed == 0)
                 return;
         snprintf(reason, sizeof(reason), "%" PRIu64 " of %" PRIu64 " tasks failed", r->last->sum.failed,
                  r->last->sum.done);
@@ -452,13 +488,22 @@ judge(struct runner *r)
         r->stop_reason = strdup(reason);
 }
 
+static json_t *
+result_of(const struct segment *segment, const struct variant *v, const struct figures *figures,
+          const struct result_context *context)
+{
+        return v->is_race ? race_figures_to_result(segment, figures, v, context)
+                          : figures_to_result(figures, v, context);
+}
+
 /* Twice, because memory may be short for a moment only. */
 static void
-put_result(struct job *job, const struct figures *figures, const struct result_context *context)
+put_result(const struct segment *segment, struct job *job, const struct figures *figures,
+           const struct result_context *context)
 {
         for (int tried = 0; tried < 2 && !job->result; tried++) {
                 json_memory_failed(); /* whatever failed before was somebody else's */
-                job->result = figures_to_result(figures, &job->plan.variants[0], context);
+                job->result = result_of(segment, &job->plan.variants[0], figures, context);
                 if (json_memory_failed()) {
                         json_decref(job->result);
                         job->result = NULL;
@@ -483,14 +528,14 @@ job_finish(struct supervisor *s)
                 .parked_thread = s->setup.parked_thread,
         };
 
-        judge(r);
+        judge(s);
         event_del(r->deadline);
         job->state = r->stop_state;
         job->reason = TAKE(r->stop_reason);
         context.state = job_state_name(job->state);
         context.reason = job->reason;
         if (r->last)
-                put_result(job, r->last, &context);
+                put_result(&s->setup.segment, job, r->last, &context);
         figures_free(r->last);
         r->last = NULL;
         r->job = NULL;
@@ -536,22 +581,42 @@ heed_reports(struct supervisor *s)
                          recovery_kills(s), s->config.max_restarts);
                 runner_stop(s, JOB_FAILED, reason);
         } else if (r->kills_in_vain > s->config.max_kills_in_vain) {
-                snprintf(reason, sizeof(reason), "workers were killed %" PRIu64 " times in a row with no task done",
-                         r->kills_in_vain);
+                snprintf(reason, sizeof(reason), "workers were killed %" PRIu64 " times in a row with no %s done",
+                         r->kills_in_vain, present_variant(r)->is_race ? "trial" : "task");
                 runner_stop(s, JOB_FAILED, reason);
         }
 }
 
+/* Is there nothing left to be done? */
 static bool
 all_accounted(const struct supervisor *s)
 {
         const struct run *run = s->setup.segment.run;
         struct ledger_sum sum;
 
+        if (run->spec.is_race)
+                return race_run_is_complete(&s->setup.segment);
         if (run->spec.geometry.count == UINT64_MAX)
                 return false;
         ledger_sum(s->setup.segment.ledger, &run->spec.geometry, &sum);
         return sum.done == run->spec.geometry.count;
+}
+
+/* A race's actors say themselves when it is over. */
+static bool
+race_has_ended(const struct supervisor *s, const struct seat_census *census)
+{
+        return s->setup.segment.run->spec.is_race && !s->runner.broken && census->empty == 0;
+}
+
+/* The race goes on with other actors. */
+static void
+run_mend(struct supervisor *s)
+{
+        if (race_run_renew(s) < 0)
+                runner_stop(s, JOB_FAILED, "its guard cannot be made: see the daemon's log");
+        else
+                runner_call_missing(s);
 }
 
 void
@@ -568,9 +633,14 @@ runner_poll(struct supervisor *s)
         census = recovery_census(s);
         if (census.seated > 0)
                 return;
-        if (r->stopping || all_accounted(s)) {
+        if (r->stopping || all_accounted(s) || race_has_ended(s, &census)) {
                 if (recovery_close_seats(s))
                         run_close(s);
+                return;
+        }
+        if (s->setup.segment.run->spec.is_race) {
+                if (r->broken)
+                        run_mend(s);
                 return;
         }
         /* Everybody has left, but a worker that died late left tasks behind. */
@@ -590,6 +660,15 @@ runner_call_missing(struct supervisor *s)
                 children_call(&s->children, variant_kind(present_variant(&s->runner)), census.empty);
 }
 
+static void
+glance_at_race(const struct segment *segment, struct ledger_sum *ret)
+{
+        struct race_tally tally;
+
+        race_figures_tally(segment->race, &tally);
+        *ret = (struct ledger_sum){.done = tally.trials, .failed = race_figures_failed(segment->race, &tally)};
+}
+
 json_t *
 runner_progress(struct supervisor *s, const struct job *job)
 {
@@ -603,6 +682,8 @@ runner_progress(struct supervisor *s, const struct job *job)
 
         if (running) {
                 figures_glance(&s->setup.segment, &sum, &elapsed);
+                if (v->is_race)
+                        glance_at_race(&s->setup.segment, &sum);
                 restarts = recovery_restarts(s);
         }
         put_integer_or_null(o, "position", queue_position(&s->queue, job));

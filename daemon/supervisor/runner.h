@@ -25,6 +25,8 @@ struct runner {
         bool active;               /* a run is going on */
         bool begun;                /* its start barrier has opened */
         bool stopping;             /* no more seats are given out */
+        bool broken;               /* a race whose actors are being ended, because one of them has died */
+        sem_t *race_semaphore;     /* of the open race, if its guard is a named one; else NULL */
         enum job_state stop_state; /* how the job ends, when it was stopped */
         char *stop_reason;
         double steal_before_s;
@@ -45,8 +47,9 @@ void runner_start(struct supervisor *s, struct job *job);
 
 /*
  * Goes on with a job that an earlier supervisor began, at the step and run that the segment's record names; the run
- * was recovered, if it was open. A run by count goes on; another one ends interrupted, with the counts so far; a job
- * that was being ended ends so. Then, as after runner_start(), supervisor_on_job_end() is called, perhaps at once.
+ * was recovered, if it was open. A run by count goes on; another one and a race end interrupted, with the counts so
+ * far; a job that was being ended ends so. Then, as after runner_start(), supervisor_on_job_end() is called, perhaps at
+ * once.
  */
 void runner_resume(struct supervisor *s, struct job *job);
 

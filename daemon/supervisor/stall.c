@@ -79,7 +79,7 @@ stall_find_late(struct supervisor *s)
 
 /* ── workers that are stopped, or hang where nobody may ── */
 
-/* What changes while a worker lives: its seat, its line, its permit. */
+/* What changes while a worker lives: its seat, its line, its permit; an actor's trials. */
 static uint64_t
 pulse_mark(const struct segment *segment, const struct seat *seat, const struct slot *slot)
 {
@@ -92,6 +92,8 @@ pulse_mark(const struct segment *segment, const struct seat *seat, const struct 
                         : 0,
                 atomic_load(&slot->permit_state),
                 atomic_load(&segment->run->guard.relseq),
+                segment->run->spec.is_race ? atomic_load(&segment->race->tally_at) : 0,
+                segment->run->spec.is_race ? atomic_load(&segment->race_actors[seat - segment->seats].trial) : 0,
         };
 
         return checksum_add(CHECKSUM_INIT, facts, sizeof(facts));

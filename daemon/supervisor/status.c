@@ -149,23 +149,39 @@ permits_held(const struct permits *p)
         return json_integer(held);
 }
 
+/* Consumes `held`. */
+static json_t *
+describe_semaphore(const char *purpose, const char *name, sem_t *sem, json_t *held)
+{
+        char path[SEMAPHORE_NAME_MAX + 16], mode[8];
+        int value = 0;
+
+        snprintf(path, sizeof(path), "/dev/shm/sem.%s", name + 1);
+        sem_getvalue(sem, &value);
+        return json_pack("{s:s, s:s, s:s, s:i, s:s, s:o}", "purpose", purpose, "name", name, "path", path, "value",
+                         value, "mode", mode_of(path, mode), "held", held);
+}
+
 static json_t *
 describe_semaphores(const struct supervisor *s)
 {
+        const struct race *race = s->setup.segment.race;
+        char name[SEMAPHORE_NAME_MAX];
         json_t *list = json_array();
 
         for (int i = 0; i < SEMAPHORES; i++) {
-                char name[SEMAPHORE_NAME_MAX], path[SEMAPHORE_NAME_MAX + 16], mode[8];
-                int value = 0;
-
                 semaphore_name(name, s->instance.uid, s->instance.name, s->semaphores.generation, i);
-                snprintf(path, sizeof(path), "/dev/shm/sem.%s", name + 1);
-                sem_getvalue(s->semaphores.sem[i], &value);
-                json_array_append_new(
-                        list,
-                        json_pack("{s:s, s:s, s:s, s:i, s:s, s:o}", "purpose", semaphore_purpose_name(i), "name", name,
-                                  "path", path, "value", value, "mode", mode_of(path, mode), "held",
-                                  i == SEMAPHORE_GUARD ? permits_held(&s->setup.segment.run->guard) : json_null()));
+                json_array_append_new(list, describe_semaphore(semaphore_purpose_name(i), name, s->semaphores.sem[i],
+                                                               i == SEMAPHORE_GUARD
+                                                                       ? permits_held(&s->setup.segment.run->guard)
+                                                                       : json_null()));
+        }
+        if (s->runner.race_semaphore) {
+                /* A semaphore as POSIX has it does not know who owns its permits. */
+                json_t *held = race->guard.cells.n ? permits_held(&race->guard.cells) : json_null();
+
+                semaphore_race_name(name, s->instance.uid, s->instance.name, s->semaphores.generation, race->semaphore);
+                json_array_append_new(list, describe_semaphore("race", name, s->runner.race_semaphore, held));
         }
         return list;
 }

@@ -136,6 +136,12 @@ log_end(const struct job *job)
                          job->reason ? job->reason : "");
                 return;
         }
+        if (job->plan.n_variants > 0 && job->plan.variants[0].is_race) {
+                log_info("job %s %s%s%s: %s, %lld trials, %.3f s", id, state, job->reason ? ": " : "",
+                         job->reason ? job->reason : "", job->summary, json_integer_value(json_object_get(r, "done")),
+                         json_real_value(json_object_get(r, "wall_s")));
+                return;
+        }
         log_info("job %s %s%s%s: %s, %lld done, %lld failed, %.3f s, checksum %s", id, state, job->reason ? ": " : "",
                  job->reason ? job->reason : "", job->summary, json_integer_value(json_object_get(r, "done")),
                  json_integer_value(json_object_get(r, "failed")), json_real_value(json_object_get(r, "wall_s")),

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "supervisor/plan.h"
 
+#include "scenarios/scenario.h"
 #include "segment/ledger.h"
 #include "worker/mode.h"
 
@@ -188,6 +189,51 @@ START_TEST(variants_are_said_in_words)
 }
 END_TEST
 
+START_TEST(races_are_said_in_words)
+{
+        static const struct {
+                const char *guard;
+                uint32_t permits;
+                uint64_t count, duration_ns;
+                const char *summary;
+        } rows[] = {
+                {"semaphore", 2, 1000, 0, "counter × 1000 · process · semaphore, 2 permits · 2 actors"},
+                {"raw-semaphore", 1, 1, 0, "counter × 1 · process · raw-semaphore, 1 permit · 2 actors"},
+                {"mutex", 1, 0, 5 * NS_PER_S, "counter for 5s · process · mutex · 2 actors"},
+        };
+
+        for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+                const struct variant v = {
+                        .is_race = true,
+                        .race = {.scenario = (uint32_t)scenario_by_name("counter"),
+                                 .guard = (uint32_t)guard_by_name(rows[i].guard),
+                                 .permits = rows[i].permits},
+                        .mode = MODE_DEFAULT,
+                        .workers = 2,
+                        .count = rows[i].count,
+                        .duration_ns = rows[i].duration_ns,
+                };
+                AUTO_FREE char *summary = variant_summary(&v);
+
+                ck_assert_str_eq(summary, rows[i].summary);
+        }
+}
+END_TEST
+
+/* Its lines are there for those who look at the ledger; nobody claims one. */
+START_TEST(race_has_no_tasks)
+{
+        struct variant v = usual;
+        struct ledger_geometry g;
+
+        v.is_race = true;
+        v.workers = 3;
+        ck_assert_int_eq(variant_geometry(&v, false, LINES, &g, NULL), 0);
+        ck_assert_uint_eq(g.count, UINT64_MAX);
+        ck_assert_uint_eq(g.n_lines, 3);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -204,6 +250,8 @@ main(void)
         tcase_add_test(tc, all_at_once_is_one_chunk);
         tcase_add_test(tc, geometry_of_any_count_is_found_at_once);
         tcase_add_loop_test(tc, variants_are_said_in_words, 0, ARRAY_SIZE(summaries));
+        tcase_add_test(tc, races_are_said_in_words);
+        tcase_add_test(tc, race_has_no_tasks);
         suite_add_tcase(suite, tc);
         return run_suite(suite);
 }
