@@ -130,7 +130,7 @@ read_value(const struct option_spec *o, const char *text, json_t **ret, char **r
 {
         switch (o->type) {
         case OPTION_FLAG:
-                *ret = json_true();
+                *ret = json_boolean(!o->is_negative);
                 return 0;
         case OPTION_COUNT:
                 return read_count(o, text, ret, ret_error);

@@ -20,6 +20,10 @@ static const struct table_column columns[] = {
         {"PARAMETER"}, {"TYPE"}, {"RANGE"}, {"DEFAULT"}, {"SUMMARY", .is_wrapped = true}, {NULL},
 };
 
+static const struct table_column outcome_columns[] = {
+        {"OUTCOME"}, {"EXPECTED"}, {"WITNESS"}, {"MEANING", .is_wrapped = true}, {NULL},
+};
+
 /* "1 to 1000 ns" or "error, exit, hang". Malloc'ed; NULL without memory. */
 static char *
 format_range(const json_t *param)
@@ -69,16 +73,100 @@ print_params(const json_t *params)
         return table_print(table, "  ", stdout);
 }
 
+/* "mutex, semaphore". Malloc'ed; NULL without memory. */
+static char *
+format_names(const json_t *names)
+{
+        char *text = NULL;
+        size_t size, i;
+        json_t *name;
+        FILE *f = open_memstream(&text, &size);
+
+        if (!f)
+                return NULL;
+        json_array_foreach(names, i, name)
+                fprintf(f, "%s%s", i > 0 ? ", " : "", json_string_value(name) ? json_string_value(name) : "?");
+        if (fclose(f) != 0) {
+                free(text);
+                return NULL;
+        }
+        return text;
+}
+
+/* Which guards (with 1 permit) rule an outcome out that can be seen without them. */
+static int
+print_forbidden(const json_t *outcome)
+{
+        const json_t *guards = json_object_get(outcome, "forbidden_by");
+        AUTO_FREE char *names = NULL;
+
+        if (json_array_size(guards) == 0 || strcmp(field_text(outcome, "expected"), "forbidden") == 0)
+                return 0;
+        names = format_names(guards);
+        if (!names)
+                return -ENOMEM;
+        text_printf(stdout, "\n  \"%s\" is forbidden under %s.\n", field_text(outcome, "name"), names);
+        return 0;
+}
+
+static int
+print_outcomes(const json_t *outcomes)
+{
+        AUTO_TABLE struct table *table = table_new(outcome_columns);
+        size_t i;
+        json_t *outcome;
+        int r;
+
+        if (!table)
+                return -ENOMEM;
+        json_array_foreach(outcomes, i, outcome)
+        {
+                r = table_add(table, (const char *const[]){field_text(outcome, "name"), field_text(outcome, "expected"),
+                                                           field_bool(outcome, "witness") ? "yes" : "",
+                                                           field_text(outcome, "meaning")});
+                if (r < 0)
+                        return r;
+        }
+        text_printf(stdout, "\n");
+        r = table_print(table, "  ", stdout);
+        json_array_foreach(outcomes, i, outcome)
+        {
+                if (r == 0)
+                        r = print_forbidden(outcome);
+        }
+        return r;
+}
+
+static int
+print_guards(const json_t *guards)
+{
+        AUTO_FREE char *names = format_names(guards);
+
+        if (!names)
+                return -ENOMEM;
+        text_printf(stdout, "\n  It can be raced under %s.\n", names);
+        return 0;
+}
+
 static int
 print_entry(const json_t *entry)
 {
+        const json_t *outcomes = json_object_get(entry, "outcomes"), *guards = json_object_get(entry, "guards");
         const json_t *params = json_object_get(entry, "params");
+        int r;
 
         text_printf(stdout, "%s (%s%s)\n  %s\n", field_text(entry, "name"), field_text(entry, "kind"),
                     field_bool(entry, "default") ? ", the default" : "", field_text(entry, "summary"));
         if (field_is_set(entry, "unit"))
                 text_printf(stdout, "  One task is one %s.\n", field_text(entry, "unit"));
-        return json_array_size(params) > 0 ? print_params(params) : 0;
+        if (field_is_set(entry, "note"))
+                text_printf(stdout, "  When its holder is killed: %s.\n", field_text(entry, "note"));
+        r = json_array_size(params) > 0 ? print_params(params) : 0;
+        if (r == 0 && json_array_size(outcomes) > 0)
+                r = print_outcomes(outcomes);
+        if (r == 0 && json_array_size(guards) > 0)
+                r = print_guards(guards);
+        return r;
 }
 
 static int
@@ -107,7 +195,7 @@ describe(const struct args *args)
 
 const struct command command_describe = {
         .name = "describe",
-        .summary = "Tell about one workload, mode or other name, and its parameters",
+        .summary = "Tell about one name: what it means, its parameters, of a scenario its outcomes",
         .operands = operands,
         .options = command_options_of_question,
         .exec = describe,

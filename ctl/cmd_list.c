@@ -16,7 +16,7 @@ static const struct operand_spec operands[] = {
         {.name = "KIND",
          .field = "kind",
          .optional = true,
-         .help = "only these: workloads, modes, spawns, … (default: everything)"},
+         .help = "only these: workloads, modes, spawns, scenarios, guards, barriers (default: everything)"},
         {.name = NULL},
 };
 
@@ -26,6 +26,9 @@ static const struct table_column columns[] = {
         {"SUMMARY", .is_wrapped = true},
         {NULL},
 };
+
+/* Of a kind whose members have no parameters. */
+static const struct table_column plain_columns[] = {{"NAME"}, {"SUMMARY", .is_wrapped = true}, {NULL}};
 
 /* People ask for "workloads"; the protocol's word for the kind is "workload". */
 static void
@@ -59,21 +62,46 @@ format_params(const json_t *entry)
 }
 
 static int
-add_entry(struct table *table, const json_t *entry)
+add_entry(struct table *table, const json_t *entry, bool is_plain)
 {
         AUTO_FREE char *params = format_params(entry), *summary = NULL;
 
         if (asprintf(&summary, "%s%s", field_text(entry, "summary"), field_bool(entry, "default") ? " (default)" : "") <
             0)
                 return -ENOMEM;
-        return params ? table_add(table, (const char *const[]){field_text(entry, "name"), params, summary}) : -ENOMEM;
+        if (!params)
+                return -ENOMEM;
+        if (is_plain)
+                return table_add(table, (const char *const[]){field_text(entry, "name"), summary});
+        return table_add(table, (const char *const[]){field_text(entry, "name"), params, summary});
+}
+
+static bool
+is_of_kind(const json_t *entry, const char *kind)
+{
+        return strcmp(field_text(entry, "kind"), kind) == 0;
+}
+
+static bool
+has_params(const json_t *entries, const char *kind)
+{
+        size_t i;
+        json_t *entry;
+
+        json_array_foreach(entries, i, entry)
+        {
+                if (is_of_kind(entry, kind) && json_array_size(json_object_get(entry, "params")) > 0)
+                        return true;
+        }
+        return false;
 }
 
 /* All entries of one kind, under its name as a heading. */
 static int
 print_kind(const json_t *entries, const char *kind)
 {
-        AUTO_TABLE struct table *table = table_new(columns);
+        bool is_plain = !has_params(entries, kind);
+        AUTO_TABLE struct table *table = table_new(is_plain ? plain_columns : columns);
         size_t i;
         json_t *entry;
         int r;
@@ -82,7 +110,7 @@ print_kind(const json_t *entries, const char *kind)
                 return -ENOMEM;
         json_array_foreach(entries, i, entry)
         {
-                r = strcmp(field_text(entry, "kind"), kind) == 0 ? add_entry(table, entry) : 0;
+                r = is_of_kind(entry, kind) ? add_entry(table, entry, is_plain) : 0;
                 if (r < 0)
                         return r;
         }
@@ -135,7 +163,7 @@ list(const struct args *args)
 
 const struct command command_list = {
         .name = "list",
-        .summary = "List what the daemon knows: workloads, modes, …",
+        .summary = "List what the daemon knows: workloads, modes, scenarios, guards, …",
         .operands = operands,
         .options = command_options_of_question,
         .exec = list,

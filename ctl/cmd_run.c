@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "ctl/answer.h"
-#include "ctl/cpulist.h"
 #include "ctl/exit_code.h"
 #include "ctl/field.h"
 #include "ctl/follow.h"
-#include "ctl/job_id.h"
 #include "ctl/message.h"
 #include "shared/quantity.h"
 
@@ -123,29 +121,6 @@ check_workers(const struct args *args)
                             "--spawn=per-task");
 }
 
-/* Adds what the caller did not choose, but the daemon must know: the job's id, and where the caller may run. */
-static int
-complete(json_t *fields)
-{
-        char id[JOB_ID_DIGITS + 1];
-        json_t *cpus;
-        int r;
-
-        if (!json_object_get(fields, "id")) {
-                r = job_id_make(id);
-                if (r < 0)
-                        return message_fail(CTL_EXIT_INTERNAL, "no random numbers: %s", strerror(-r));
-                json_object_set_new(fields, "id", json_string(id));
-        }
-        if (!json_object_get(fields, "cpus")) {
-                r = cpulist_from_affinity(&cpus);
-                if (r < 0)
-                        return message_fail(CTL_EXIT_INTERNAL, "cannot read the CPU affinity: %s", strerror(-r));
-                json_object_set_new(fields, "cpus", cpus);
-        }
-        return 0;
-}
-
 static int
 run(const struct args *args)
 {
@@ -155,7 +130,7 @@ run(const struct args *args)
         int r = check_workers(args);
 
         if (r == 0)
-                r = complete(args->fields);
+                r = follow_complete(args->fields);
         if (r == 0)
                 r = client_open(args_text(args, "socket"), CLIENT_AUTOSTART, &client);
         if (r != 0)

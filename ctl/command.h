@@ -28,6 +28,7 @@ struct option_spec {
         uint64_t min, max;    /* count, duration */
         const char *field;    /* the parameter of the call that it becomes; NULL: for concctl itself */
         const char *excludes; /* an option that cannot be given together with it */
+        bool is_negative;     /* a flag that makes its field false */
         bool advanced;        /* not shown in the help */
         const char *help;
 };

@@ -7,7 +7,7 @@
 
 const struct exit_code_row exit_codes[] = {
         {CTL_EXIT_DONE, "done"},
-        {CTL_EXIT_JOB_FAILED, "the job failed, or one of its tasks did"},
+        {CTL_EXIT_JOB_FAILED, "the job failed, or one of its tasks or trials did"},
         {CTL_EXIT_USAGE, "wrong usage: an option, a value or a name that is not accepted"},
         {CTL_EXIT_NO_DAEMON, "no daemon answers"},
         {CTL_EXIT_INTERNAL, "internal error, a lost job, or the output could not be written"},

@@ -2,11 +2,14 @@
 #include "ctl/follow.h"
 
 #include "ctl/answer.h"
+#include "ctl/cpulist.h"
 #include "ctl/exit_code.h"
 #include "ctl/field.h"
 #include "ctl/interrupt.h"
+#include "ctl/job_id.h"
 #include "ctl/message.h"
 #include "ctl/progress.h"
+#include "ctl/race-result.h"
 #include "ctl/result.h"
 #include "ctl/text.h"
 #include "shared/clock.h"
@@ -21,6 +24,7 @@
 #define CANCEL_TRIES       20
 #define CANCEL_ANSWER_MS   250
 #define CANCEL_PAUSE_MS    50
+#define DESCRIBE_ANSWER_MS 2000
 
 struct follow {
         const struct follow_request *request;
@@ -47,7 +51,7 @@ is_error(const struct varlink_reply *reply, const char *error)
 static int
 send_request(struct follow *f)
 {
-        bool more = progress_is_possible() && !args_has(f->request->args, "quiet");
+        bool more = progress_is_possible() && !f->request->is_part && !args_has(f->request->args, "quiet");
         AUTO_JSON json_t *wait = NULL;
 
         if (!f->is_handed_over)
@@ -153,23 +157,76 @@ print_without_result(const struct follow *f, const json_t *p)
                 message_print("the job is %s; 'concctl wait %.12s' fetches its result", state, id);
 }
 
+/* What the daemon says about the scenario of a race, for the hint below its result. The caller owns it; NULL: it says
+ * nothing. */
+static json_t *
+describe_scenario(struct client *client, const json_t *race)
+{
+        AUTO_JSON json_t *question = json_pack("{s:s, s:s}", "kind", "scenario", "name", field_text(race, "scenario"));
+        struct varlink_reply reply;
+        json_t *entry;
+
+        if (!question ||
+            client_call(client, "org.concd.Describe", question, DESCRIBE_ANSWER_MS, &reply, NULL, NULL) != 0)
+                return NULL;
+        entry = json_incref(json_array_get(json_object_get(reply.parameters, "entries"), 0));
+        varlink_reply_deinit(&reply);
+        return entry;
+}
+
+static void
+print_race(const struct follow *f, const json_t *race)
+{
+        AUTO_JSON json_t *scenario = NULL;
+
+        if (args_has(f->request->args, "quiet")) {
+                race_result_print_brief(stdout, race);
+                return;
+        }
+        scenario = describe_scenario(f->client, race);
+        race_result_print(stdout, race, scenario);
+}
+
+/* The member of a reply that is the result: of a run, or of a race. NULL: there is none. */
+static const char *
+result_member(const json_t *p)
+{
+        if (json_is_object(json_object_get(p, "race")))
+                return "race";
+        return json_is_object(json_object_get(p, "result")) ? "result" : NULL;
+}
+
+static void
+print_end(const struct follow *f, const struct varlink_reply *reply, const char *raw, size_t len)
+{
+        const char *member = result_member(reply->parameters);
+        const json_t *result = member ? json_object_get(reply->parameters, member) : NULL;
+
+        if (args_has(f->request->args, "json"))
+                answer_put_json(reply, raw, len, member);
+        else if (!result)
+                print_without_result(f, reply->parameters);
+        else if (strcmp(member, "race") == 0)
+                print_race(f, result);
+        else
+                result_print(stdout, result, args_has(f->request->args, "quiet"));
+}
+
 static int
 finish(const struct follow *f, const struct varlink_reply *reply, const char *raw, size_t len)
 {
-        const json_t *p = reply->parameters, *result = json_object_get(p, "result");
-        bool has_result = json_is_object(result);
+        const json_t *p = reply->parameters;
+        bool is_said = f->request->on_end && f->request->on_end(f->request->userdata, reply, raw, len);
 
-        progress_clear();
+        if (!f->request->is_part)
+                progress_clear();
         if (reply->error)
-                return report_error(f, reply);
-        if (args_has(f->request->args, "json"))
-                answer_put_json(reply, raw, len, has_result ? "result" : NULL);
-        else if (has_result)
-                result_print(stdout, result, args_has(f->request->args, "quiet"));
-        else
-                print_without_result(f, p);
-        return f->is_interrupted ? CTL_EXIT_INTERRUPTED
-                                 : exit_code_of_state(field_text(p, "state"), field_int(result, "failed"));
+                return is_said ? exit_code_of_error(reply->error) : report_error(f, reply);
+        if (!is_said)
+                print_end(f, reply, raw, len);
+        return f->is_interrupted
+                       ? CTL_EXIT_INTERRUPTED
+                       : exit_code_of_state(field_text(p, "state"), field_int(json_object_get(p, "result"), "failed"));
 }
 
 /* Takes one reply, or whatever happens instead. */
@@ -202,6 +259,28 @@ step(struct follow *f)
 }
 
 int
+follow_complete(json_t *fields)
+{
+        char id[JOB_ID_DIGITS + 1];
+        json_t *cpus;
+        int r;
+
+        if (!json_object_get(fields, "id")) {
+                r = job_id_make(id);
+                if (r < 0)
+                        return message_fail(CTL_EXIT_INTERNAL, "no random numbers: %s", strerror(-r));
+                json_object_set_new(fields, "id", json_string(id));
+        }
+        if (!json_object_get(fields, "cpus")) {
+                r = cpulist_from_affinity(&cpus);
+                if (r < 0)
+                        return message_fail(CTL_EXIT_INTERNAL, "cannot read the CPU affinity: %s", strerror(-r));
+                json_object_set_new(fields, "cpus", cpus);
+        }
+        return 0;
+}
+
+int
 follow_job(struct client *client, const struct follow_request *request)
 {
         struct follow f = {.request = request, .client = client, .connected_ns = clock_now_ns()};
@@ -216,7 +295,8 @@ follow_job(struct client *client, const struct follow_request *request)
         do
                 r = step(&f);
         while (r == GO_ON);
-        progress_clear();
+        if (!request->is_part)
+                progress_clear();
         client_free(f.canceller);
         return r;
 }

@@ -20,7 +20,16 @@ struct follow_request {
         double duration_s;       /* a run by duration; else 0 */
         bool is_own;             /* Ctrl-C cancels the job; else it only leaves */
         bool is_detached;        /* the first answer is the last */
+        bool is_part;            /* of something larger: no progress of its own */
+        /* Optional: is shown the last reply, as it was read and as it came; true: nothing more is to be said about
+         * it. */
+        bool (*on_end)(void *userdata, const struct varlink_reply *reply, const char *raw, size_t len);
+        void *userdata;
 };
+
+/* Adds to the parameters of a new job what the caller did not choose, but the daemon must know: the job's id, and where
+ * the caller may run. 0, or an exit code, having said what is wrong. */
+int follow_complete(json_t *fields);
 
 /* Prints what came out; returns the exit code. */
 int follow_job(struct client *client, const struct follow_request *request);

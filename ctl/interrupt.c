@@ -10,7 +10,7 @@
 #include <stdbool.h>
 
 static volatile sig_atomic_t was_caught;
-static int pipe_write_fd = -1;
+static int pipe_read_fd = -1, pipe_write_fd = -1;
 static bool has_terminal;
 
 static void
@@ -36,8 +36,13 @@ interrupt_catch(int *ret_fd)
         struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
         int fds[2];
 
+        if (pipe_read_fd >= 0) {
+                *ret_fd = pipe_read_fd;
+                return 0;
+        }
         if (pipe2(fds, O_CLOEXEC | O_NONBLOCK) < 0)
                 return -errno;
+        pipe_read_fd = fds[0];
         pipe_write_fd = fds[1];
         has_terminal = isatty(STDERR_FILENO);
         sigemptyset(&action.sa_mask);
@@ -45,6 +50,6 @@ interrupt_catch(int *ret_fd)
         sigaddset(&action.sa_mask, SIGTERM);
         sigaction(SIGINT, &action, NULL);
         sigaction(SIGTERM, &action, NULL);
-        *ret_fd = fds[0];
+        *ret_fd = pipe_read_fd;
         return 0;
 }

@@ -3,7 +3,8 @@
 #ifndef CONCCTL_INTERRUPT_H
 #define CONCCTL_INTERRUPT_H
 
-/* Installs the handlers. From now on the first signal makes *ret_fd readable, and it stays so. 0 or -errno. */
+/* Installs the handlers. From now on the first signal makes *ret_fd readable, and it stays so. May be called again for
+ * the next job: the descriptor is the same. 0 or -errno. */
 int interrupt_catch(int *ret_fd);
 
 #endif

@@ -35,6 +35,7 @@ static void
 format_progress(char *buf, size_t size, const json_t *p)
 {
         int64_t total = field_int(p, "total");
+        char done[48];
 
         if (!json_is_object(p))
                 snprintf(buf, size, "%s", "");
@@ -43,7 +44,7 @@ format_progress(char *buf, size_t size, const json_t *p)
         else if (total > 0)
                 snprintf(buf, size, "%.0f %%", 100.0 * (double)field_int(p, "done") / (double)total);
         else
-                text_plural(buf, size, field_int(p, "done"), "task");
+                snprintf(buf, size, "%s done", text_count(done, sizeof(done), field_int(p, "done")));
 }
 
 int

@@ -71,7 +71,7 @@ put_figures(FILE *f, const json_t *p, double duration_s)
                 fprintf(f, "%s of %s", text_count(a, sizeof(a), field_int(p, "done")),
                         text_count(b, sizeof(b), field_int(p, "total")));
         else
-                fprintf(f, "%s", text_plural(a, sizeof(a), field_int(p, "done"), "task"));
+                fprintf(f, "%s done", text_count(a, sizeof(a), field_int(p, "done")));
         fprintf(f, "  %s/s", text_count(a, sizeof(a), llround(field_real(p, "tasks_per_s"))));
         if (left >= 0) {
                 fprintf(f, "  ETA ");
