@@ -25,7 +25,8 @@ def share(r):
 def outcomes(daemon, table):
     for mode in MODES:
         r = race(daemon, "counter", guard="none", mode=mode)
-        table.add("counter, no guard, %s: the bug is seen" % mode, "≥ 50 %", "%.1f %%" % (100 * share(r)), share(r) >= 0.5)
+        table.add("counter, no guard, %s: the bug is seen" % mode, "≥ 50 %", "%.1f %%" % (100 * share(r)),
+                  share(r) >= 0.5)
         seen = [race(daemon, "counter", mode=mode, trials=10**4, **g)["observation"]["positive"] for g in FIXED]
         table.add("counter × 10⁴, semaphore 1, mutex, spin, ticket, %s" % mode, "0", str(sum(seen)), sum(seen) == 0)
     entries = daemon.call("Describe", kind="scenario", name="lost-update")["entries"][0]["outcomes"]
@@ -49,16 +50,18 @@ def litmus(daemon, table):
 
 
 def cost(daemon, table):
-    def step(**parameters):
-        return race(daemon, "lost-update", hold="step", params={"steps": "1000"}, trials=200, **parameters)["ns_per_step"]
+    def step(guard, **parameters):
+        return race(daemon, "lost-update", guard=guard, hold="step", params={"steps": "1000"}, trials=200,
+                    **parameters)["ns_per_step"]
 
-    rounds = [(step(guard="mutex"), step(guard="mutex", measure=False)) for _ in range(11)]
-    ratio, low, high = measure.ratio_of_medians([a for a, _ in rounds], [b for _, b in rounds])
-    table.add("a step under a mutex: measured ÷ not", "≤ 1.15", "%.3f (%.3f … %.3f)" % (ratio, low, high), ratio <= 1.15)
-    rounds = [(step(guard="semaphore", measure=False, widen_ns=0), step(guard="raw-semaphore", measure=False, widen_ns=0))
-              for _ in range(11)]
-    ratio, low, high = measure.ratio_of_medians([a for a, _ in rounds], [b for _, b in rounds])
-    table.add("kill-proof semaphore ÷ the raw one", "≤ 2.2", "%.2f (%.2f … %.2f)" % (ratio, low, high), ratio <= 2.2)
+    def compare(figure, bound, a, b):
+        rounds = [(step(**a), step(**b)) for _ in range(11)]
+        ratio, low, high = measure.ratio_of_medians([x for x, _ in rounds], [y for _, y in rounds])
+        table.add(figure, "≤ %g" % bound, "%.3f (%.3f … %.3f)" % (ratio, low, high), ratio <= bound)
+
+    compare("a step under a mutex: measured ÷ not", 1.15, {"guard": "mutex"}, {"guard": "mutex", "measure": False})
+    bare = {"measure": False, "widen_ns": 0}
+    compare("kill-proof semaphore ÷ the raw one", 2.2, {"guard": "semaphore", **bare}, {"guard": "raw-semaphore", **bare})
 
 
 def matrix(daemon, table):

@@ -159,7 +159,7 @@ wait_for_instant(struct race_engine *e, uint64_t at)
 
 /* ── before the first trial ── */
 
-/* Do all CPUs read the same? Actor 0 and each other one send readings to and fro; none may arrive before it was sent. */
+/* Do all CPUs read the same? Actor 0 and each other one send readings to and fro; none may arrive before its time. */
 static bool
 counters_agree(struct race_engine *e, uint32_t other)
 {

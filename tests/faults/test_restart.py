@@ -304,11 +304,14 @@ class Clients(Restart):
                     return client.call("Status")["daemon"]["pid"]
 
             def begun():
-                with Client(path) as client:
-                    jobs = client.call("Jobs")["jobs"]
+                try:
+                    with Client(path) as client:
+                        jobs = client.call("Jobs")["jobs"]
+                except (FileNotFoundError, ConnectionRefusedError):  # it does not listen yet
+                    return False
                 return jobs and jobs[0]["progress"] and jobs[0]["progress"]["done"]
 
-            until(lambda: os.path.exists(path) and begun(), "the job has begun")
+            until(begun, "the job has begun")
             first = pid()
             self.assertGreater(first, 1)
             os.kill(first, signal.SIGKILL)

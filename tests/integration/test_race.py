@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: MIT
 """Race: every scenario under every guard that serves it, in both modes: what breaks, what holds, and what is said."""
+import contextlib
 import os
 import signal
 import time
@@ -16,6 +17,12 @@ SANITIZED = os.environ.get("CONCD_SANITIZED") == "1"
 CPUS = len(os.sched_getaffinity(0))
 # On one CPU nothing runs at the same time as anything else.
 needs_two_cpus = unittest.skipIf(CPUS < 2, "this machine has one CPU")
+
+
+def assert_exact(case, trials, r):
+    """Of a race of counter: on a busy machine one actor alone may not come to its target in time, which is no defect."""
+    counts = {o["name"]: o["count"] for o in r["outcomes"]}
+    case.assertEqual(trials, counts["exact"] + counts["out of time"], counts)
 
 
 class Races(harness.Case):
@@ -73,7 +80,7 @@ class Matrix(Races):
             # Only what cannot be is refused, and it is said why.
             self.assertEqual("BadValue", e.error, e)
             self.assertIn(e.parameters["field"], ("guard", "mode"), e)
-            self.assertTrue(guard not in entry["guards"] or "gil" in (guard,) or "process" in e.parameters["allowed"], e)
+            self.assertTrue(guard not in entry["guards"] or guard == "gil" or "process" in e.parameters["allowed"], e)
             return None
         by_name = {o["name"]: o for o in entry["outcomes"]}
         for o in r["outcomes"]:
@@ -86,8 +93,8 @@ class Matrix(Races):
 def add_cells():
     """One test a scenario, so that a failure names it; what there is is asked of a daemon when it runs."""
     names = ("counter lost-update check-then-act bank-transfer torn-read producer-consumer readers-writers "
-             "dining-philosophers peterson dekker aba publication barrier-reuse lock-convoy thundering-herd permit-leak "
-             "sb sb-fence mp mp-fence lb lb-fence r r-fence s s-fence 2+2w 2+2w-fence iriw iriw-fence").split()
+             "dining-philosophers peterson dekker aba publication barrier-reuse lock-convoy thundering-herd "
+             "permit-leak sb sb-fence mp mp-fence lb lb-fence r r-fence s s-fence 2+2w 2+2w-fence iriw iriw-fence").split()
 
     def test_all_are_here(self):
         self.assertEqual(set(names), set(self.scenarios))
@@ -184,7 +191,7 @@ class Teaches(Races):
             for guard in ({"permits": 1}, {"guard": "mutex"}, {"guard": "spin"}, {"guard": "ticket"}):
                 with self.subTest(mode=mode, **guard):
                     r = self.race("counter", mode=mode, trials=300, **guard)
-                    self.assertEqual({"exact": 300}, {k: n for k, n in self.counts(r).items() if n})
+                    assert_exact(self, 300, r)
                     self.assertEqual(("Never", 0, 300), tuple(
                         r["observation"][k] for k in ("verdict", "positive", "negative")))
                     self.assertEqual((0, 1), (r["lost_updates"], r["max_holders"]))
@@ -198,8 +205,8 @@ class Teaches(Races):
             self.assertGreater(r["lost_updates"], 0)
 
     def test_permits_leak_by_guard(self):
-        expected = {"raw-semaphore": "short for ever", "mutex": "short for ever", "semaphore": "repaired", "robust-mutex": "told",
-                    "flock": "released by the kernel"}
+        expected = {"raw-semaphore": "short for ever", "mutex": "short for ever", "semaphore": "repaired",
+                    "robust-mutex": "told", "flock": "released by the kernel"}
         for guard, outcome in expected.items():
             with self.subTest(guard=guard):
                 r = self.race("permit-leak", guard=guard, trials=10, trial_timeout_ns=5 * MS)
@@ -310,12 +317,12 @@ class Killed(harness.Case):
                         victims = until(lambda: self.victims(d, kind), "it goes on, or has ended")
                         if victims == [None]:
                             break
-                        os.kill(victims[-1], signal.SIGKILL)
+                        with contextlib.suppress(ProcessLookupError):  # it has gone with its gang
+                            os.kill(victims[-1], signal.SIGKILL)
                         until(lambda k=kill: self.restarts(d) is None or self.restarts(d) > k, "the death was seen")
                     r = d.call("Wait", id=job)["race"]
                     self.assertEqual(("done", 1000, 0), (r["state"], r["done"], r["unknown"]), r["reason"])
-                    counts = {o["name"]: o["count"] for o in r["outcomes"]}
-                    self.assertEqual(1000, counts["exact"] + counts["out of time"], counts)
+                    assert_exact(self, 1000, r)
                     self.assertGreater(r["restarts"], 0)
                     self.assertGreater(r["dropped"], 0)
 

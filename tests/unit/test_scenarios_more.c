@@ -555,7 +555,7 @@ START_TEST(killed_holder_is_what_the_guard_says)
 }
 END_TEST
 
-/* Guards of the test's own: what the victim does instead of taking it. The word of its area says which process it is. */
+/* Guards of the test's own: what the victim does instead of taking it. Its area says which process it is. */
 static _Atomic int32_t *
 victim_pid(struct race_guard *shared)
 {
