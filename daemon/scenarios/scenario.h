@@ -71,7 +71,7 @@ extern const struct scenario *const scenarios[];
 
 int scenario_by_name(const char *name);
 
-/* Before a small trial starts, best one or two trials ahead: fetches copies of its locations, so that loads are quick
+/* Some trials before a small one starts: fetches copies of its locations, so that loads are quick
  * and stores have to wait for the other CPU. Without it the lines belong to whoever made the state fresh, and weak
  * outcomes are rare. */
 void scenario_touch(const struct scenario *s, const void *state);

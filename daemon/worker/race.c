@@ -41,9 +41,10 @@
 #define SKEW_ROUNDS         200
 /* The timebase: how far ahead the first trial of a batch lies, and the distance of two. In ticks of the counter. */
 #define BATCH_LEAD_TICKS 6000
-#define STEP_TICKS       600
-#define STEP_TICKS_MIN   200
+#define STEP_TICKS       500
+#define STEP_TICKS_MIN   450
 #define STEP_TICKS_MAX   20000
+#define TOUCH_AHEAD      8 /* trials: so long a copy of another CPU's line takes to come, in steps of the timebase */
 
 struct race_engine {
         struct actor actor;
@@ -351,7 +352,7 @@ prepare_batch(struct race_engine *e)
         r->batch_tsc = ticks() + BATCH_LEAD_TICKS;
 }
 
-/* So far apart that few come late, and not farther. */
+/* So far apart that few come late, and not farther. Who is late for most of a batch was not on its CPU. */
 static void
 adjust_timebase(struct race_engine *e)
 {
@@ -361,10 +362,10 @@ adjust_timebase(struct race_engine *e)
         e->late = 0;
         if (r->barrier_made != RACE_BARRIER_TIMEBASE)
                 return;
-        if (late * 20 > r->batch_n)
+        if (late * 20 > r->batch_n && late * 2 < r->batch_n)
                 r->batch_step_tsc = MIN(r->batch_step_tsc * 5 / 4, STEP_TICKS_MAX);
         else if (late * 100 < r->batch_n)
-                r->batch_step_tsc = MAX(r->batch_step_tsc * 31 / 32, STEP_TICKS_MIN);
+                r->batch_step_tsc = MAX(r->batch_step_tsc * 15 / 16, STEP_TICKS_MIN);
 }
 
 /* Counts the batch in the copy that nobody reads, then makes it the one that is read. */
@@ -443,15 +444,15 @@ take_part(struct race_engine *e)
         bool is_small = e->scenario->flags & SCENARIO_SMALL;
         uint64_t n = e->race->batch_n;
 
-        if (is_small)
-                scenario_touch(e->scenario, state_of(e, 0));
+        for (uint64_t i = 0; is_small && i < MIN(n, TOUCH_AHEAD); i++)
+                scenario_touch(e->scenario, state_of(e, i));
         for (uint64_t i = 0; i < n; i++) {
                 if (!is_small) {
                         if (!long_trial(e, i))
                                 return false;
                         continue;
                 }
-                scenario_touch(e->scenario, state_of(e, MIN(i + 1, n - 1)));
+                scenario_touch(e->scenario, state_of(e, MIN(i + TOUCH_AHEAD, n - 1)));
                 if (!begin_trial(e, i))
                         return false;
                 scenario_act(e->scenario, &e->actor, state_of(e, i));
