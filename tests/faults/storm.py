@@ -566,10 +566,12 @@ class Storm:
 
     def _by_concctl(self, kind, name, parameters):
         """The same with concctl, which must not be troubled by the kills, once it found a daemon."""
-        arguments = ["run", "--json", "--id=" + name]
+        arguments = [kind.method.lower(), "--json", "--id=" + name]
         for key, value in parameters.items():
             if key == "params":
                 arguments += ["--param=%s=%s" % pair for pair in value.items()]
+            elif key == "scenario":
+                arguments.append(value)
             elif key == "duration_ns":
                 arguments += ["--duration=%dns" % value]
             else:
@@ -579,9 +581,9 @@ class Storm:
             if code != 69 or "no daemon at" not in err:
                 break
             self._pause(kind, name)
-        self.tally.counts["jobs by concctl run"] += 1
+        self.tally.counts["jobs by concctl"] += 1
         if code == 70 and "lost" in err and not out:
-            return {"state": "lost", "reason": err.strip(), "result": None}
+            return {"state": "lost", "reason": err.strip(), "result": None, "race": None}
         try:
             result = json.loads(out)
         except ValueError:
@@ -590,7 +592,7 @@ class Storm:
         if code != EXIT_OF_STATE.get(result["state"]):
             self.tally.violation("client", "%s: concctl run ended with %d and a job that is %s" %
                                  (kind.name, code, result["state"]))
-        return {"state": result["state"], "reason": result["reason"], "result": result}
+        return {"state": result["state"], "reason": result["reason"], "result": result, "race": result}
 
     def _concctl(self, kind, name, arguments):
         client = subprocess.Popen([CONCCTL, *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
@@ -648,12 +650,14 @@ class Storm:
         row["jobs"] += 1
         for problem in kind.problems(reply, parameters):
             self._blame("accounting", kind, name, problem)
-        result = reply["result"]
+        result = kind.figures(reply)
         if result is None:
             return
         self.tally.environment = result["environment"]
         if lines["started"] != 1:
             self._blame("start", kind, name, "started %d times" % lines["started"])
+        if result["resumed"] is None:
+            result["resumed"] = lines["goes on"]
         if not lines["goes on"] <= result["resumed"] <= lines["goes on"] + early:
             self._blame("resumption", kind, name, "resumed %d times, taken over %d times and %d killed meanwhile" %
                         (result["resumed"], lines["goes on"], early))

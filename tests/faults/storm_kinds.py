@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The kinds of jobs that a storm is made of: one row each. A row says what to ask for, who is to be killed meanwhile,
 and what the answer must be, to the last bit: all sums are computed here from the definition of the workloads, and
-not taken from a run of the daemon.
+not taken from a run of the daemon. Of a race: every trial has an outcome, none is one that its guard forbids.
 """
 import dataclasses
 
@@ -46,6 +46,10 @@ class Kind:
             at, every = self.failing
             parameters["params"] = {**parameters["params"], "at": str(at), "every": str(every)}
         return parameters
+
+    def figures(self, reply):
+        """What the tables of a storm want to know of the answer; None without a result."""
+        return reply["result"]
 
     def needed(self):
         """How many process workers a run of it begins with."""
@@ -111,11 +115,40 @@ class Kind:
         return sum(marks(w["worker"] * LINE_TASKS, w["tasks"]) for w in result["workers_detail"])
 
 
-def kind(name, weight, tasks, kills, **rest):
+@dataclasses.dataclass(frozen=True)
+class Race(Kind):
+    """`tasks` are trials. The death of an actor costs its whole gang the trials under way, that of the supervisor ends
+    the race."""
+
+    method: str = "Race"
+
+    def parameters(self, scale):
+        return {**self.request, "trials": max(int(self.tasks * scale), min(self.tasks, self.smallest))}
+
+    def figures(self, reply):
+        race = reply["race"]
+        return race and {**race, "failed": 0, "reexecuted": race["dropped"], "workers": 0, "resumed": None}
+
+    def problems(self, reply, parameters):
+        state, race = reply["state"], reply["race"]
+        if race is None:
+            return ["the race ended %s (%s), without a result" % (state, reply["reason"])]
+        found = []
+        if state not in ("done", "interrupted") or state != race["state"]:
+            found.append("the race ended %s (%s)" % (state, reply["reason"]))
+        if state == "done" and race["done"] != parameters["trials"]:
+            found.append("%d trials are done, and %d were asked for" % (race["done"], parameters["trials"]))
+        if race["unknown"] or race["done"] != sum(o["count"] for o in race["outcomes"]):
+            found.append("%d trials have no outcome: %s" % (race["unknown"], race["outcomes"]))
+        return found + ["%d trials came to %s, which is forbidden" % (o["count"], o["name"])
+                        for o in race["outcomes"] if o["expected"] == "forbidden" and o["count"]]
+
+
+def kind(name, weight, tasks, kills, of=Kind, **rest):
     own = {f.name for f in dataclasses.fields(Kind)}
     request = {k: v for k, v in rest.items() if k not in own}
-    return Kind(name=name, weight=weight, tasks=tasks, kills=kills, request=request,
-                **{k: v for k, v in rest.items() if k in own})
+    return of(name=name, weight=weight, tasks=tasks, kills=kills, request=request,
+              **{k: v for k, v in rest.items() if k in own})
 
 
 PROCESSES = {"worker": 1.0, "host": 0.01}
@@ -123,6 +156,8 @@ THREADS = {"host": 0.2, "worker": 0.02}
 # All of these must be there at one moment for a run to begin.
 MANY_PROCESSES = {"worker": 0.4}
 BRIEF_THREADS = {"host": 0.1}
+# Each death takes the other actors along.
+GANG = {"worker": 0.1, "host": 0.01}
 CHILDREN = {"worker": 0.3, "child": 0.5}
 # Of many tasks that are under way at once a kill repeats all, so these need time between two of them.
 AT_ONCE = {"worker": 0.03, "child": 0.3}
@@ -176,5 +211,11 @@ KINDS = (
          spawn="per-task", mode="thread", workers=0, smallest=100),
     kind("10⁸ after a warm-up of 10⁸", 2, 100 * M, PROCESSES, workload="nop", warmup=100 * M),
     kind("1 s of nop, processes", 2, 0, PROCESSES, workload="nop", duration_ns=10**9, by_count=False),
+    kind("counter × 500, permits that survive", 3, 500, GANG, of=Race, scenario="counter", permits=1),
+    kind("counter × 500, POSIX semaphore", 2, 500, GANG, of=Race, scenario="counter", guard="raw-semaphore"),
+    kind("lost updates × 10⁵, ticket lock", 2, 100_000, GANG, of=Race, scenario="lost-update", guard="ticket"),
+    kind("counter × 500, threads, futex", 1, 500, BRIEF_THREADS, of=Race, scenario="counter", guard="futex",
+         mode="thread"),
+    kind("mp × 10⁶, processes", 1, M, GANG, of=Race, scenario="mp"),
     kind("1 s of nop, threads", 1, 0, THREADS, workload="nop", mode="thread", duration_ns=10**9, by_count=False),
 )

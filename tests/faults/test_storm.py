@@ -54,6 +54,24 @@ class Judges(Case):
 
     def wrong_ones(self, reply):
         """The reply with one thing changed."""
+        yield "state", {**reply, "state": "cancelled"}
+        yield "result", {**reply, "result": None, "race": None}
+        yield from self.wrong_races(reply) if reply["race"] else self.wrong_runs(reply)
+
+    def wrong_races(self, reply):
+        race = reply["race"]
+        yield "done", {**reply, "race": {**race, "done": race["done"] - 1}}
+        yield "unknown", {**reply, "race": {**race, "done": race["done"] + 1, "unknown": 1}}
+        for i in range(len(race["outcomes"])):
+            outcomes = copy.deepcopy(race["outcomes"])
+            outcomes[i]["count"] += 1
+            yield "an outcome", {**reply, "race": {**race, "outcomes": outcomes}}
+            if outcomes[i]["expected"] == "forbidden":
+                # One that came to an outcome that is allowed.
+                next(o for o in outcomes if o["expected"] != "forbidden" and o["count"])["count"] -= 1
+                yield "a forbidden outcome", {**reply, "race": {**race, "outcomes": outcomes}}
+
+    def wrong_runs(self, reply):
         result = reply["result"]
         for key in ("done", "verified", "failed"):
             yield key, {**reply, "result": {**result, key: result[key] + 1}}
@@ -64,8 +82,6 @@ class Judges(Case):
         yield "workers", {**reply, "result": {**result, "workers_detail": workers}}
         yield "failures", {**reply, "result": {**result, "failures": [
             {"index": 3, "reason": "signal", "value": 9, "worker": 0}]}}
-        yield "state", {**reply, "state": "cancelled"}
-        yield "result", {**reply, "result": None}
 
     def test_they_see_what_is_wrong(self):
         d = self.start(*SETTINGS)
