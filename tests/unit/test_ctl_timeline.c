@@ -130,7 +130,7 @@ text_width(const char *element)
         const char *begin = strchr(element, '>') + 1, *class = strstr(element, "class=\"");
         double columns = 0;
 
-        if (strncmp(element, "<text ", 6) != 0 || strncmp(class, "class=\"title", 12) == 0 ||
+        if (strncmp(element, "<text ", 6) != 0 || !class || strncmp(class, "class=\"title", 12) == 0 ||
             memmem(class, (size_t)(begin - class), "middle", 6) || memmem(class, (size_t)(begin - class), "end", 3))
                 return 0;
         for (const char *p = begin; *p != '<'; p++)

@@ -626,7 +626,7 @@ main(void)
         tcase_add_loop_test(all, sleepers_go_on_after_a_death, 0, ROWS);
         tcase_add_loop_test(all, readers_share_and_exclude_writers, 0, ROWS * MODES);
         for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-                tcase_set_timeout(cases[i], 60);
+                tcase_set_timeout(cases[i], 300);
                 tcase_add_checked_fixture(cases[i], room_setup, room_teardown);
                 suite_add_tcase(suite, cases[i]);
         }

@@ -1045,7 +1045,7 @@ scenarios_suite(void)
         tcase_add_loop_test(litmus, litmus_that_did_not_run_is_not_weak, 0, all);
         suite_add_tcase(s, litmus);
 
-        tcase_set_timeout(races, 60);
+        tcase_set_timeout(races, 300);
         tcase_add_loop_test(races, broken_scenario_shows_its_bug, 0, mine);
         tcase_add_loop_test(races, fixed_scenario_holds, 0, mine * (int)ARRAY_SIZE(fixes));
         tcase_add_loop_test(races, two_permits_break_no_law, 0, mine);

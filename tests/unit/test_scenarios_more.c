@@ -666,7 +666,7 @@ scenarios_more_suite(void)
         tcase_add_loop_test(states, lost_guard_ends_the_trial, 0, IN_THREADS);
         suite_add_tcase(s, states);
 
-        tcase_set_timeout(races, 60);
+        tcase_set_timeout(races, 300);
         tcase_add_loop_test(races, broken_course_shows_its_bug, 0, (int)ARRAY_SIZE(broken));
         tcase_add_loop_test(races, mended_course_holds, 0, (int)ARRAY_SIZE(mended));
         tcase_add_loop_test(races, forbidding_guard_holds, 0, IN_THREADS * n_guards);
@@ -674,7 +674,7 @@ scenarios_more_suite(void)
         tcase_add_test(races, herd_counts_who_woke_in_vain);
         suite_add_tcase(s, races);
 
-        tcase_set_timeout(kills, 60);
+        tcase_set_timeout(kills, 300);
         tcase_add_loop_test(kills, killed_holder_is_what_the_guard_says, 0, n_guards);
         tcase_add_loop_test(kills, victim_without_the_guard_is_none, 0, 2);
         tcase_add_test(kills, victim_dies_with_its_parent);

@@ -122,7 +122,7 @@ main(void)
         tcase_add_loop_test(ticket, tickets_are_served_in_order, 0, MODES);
         tcase_add_test(ticket, one_that_gives_up_has_one_ticket);
         tcase_add_loop_test(ticket, newcomer_passes_a_number_that_nobody_answers, 0, 2);
-        tcase_set_timeout(ticket, 60);
+        tcase_set_timeout(ticket, 300);
         tcase_add_checked_fixture(ticket, room_setup, room_teardown);
         suite_add_tcase(suite, ticket);
         return room_main(suite, "ticket");
