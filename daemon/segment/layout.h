@@ -97,6 +97,8 @@ struct slot {
         _Atomic uint32_t blame;        /* enum blame; relaxed, read after the reaping */
         _Atomic int32_t blame_value;   /* signal, exit code */
         _Atomic uint64_t blame_task;   /* task + 1, where it is not the one at the line's progress */
+        _Atomic uint32_t late_claim;   /* BLAME_TIMEOUT: the seat's claim and its line's word when the time was up; */
+        _Atomic uint64_t late_word;    /* who commits before the kill comes was late, and is done. Supervisor */
         _Atomic uint32_t permit_state; /* enum permit_state, of the guard */
         _Atomic uint64_t tasks;        /* in this worker's life, up to its last finished run */
         struct evidence base;          /* when it began its present seat */

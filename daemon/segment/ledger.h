@@ -150,13 +150,16 @@ enum ledger_verdict {
         LEDGER_GIVE_UP,   /* timed out: given up at once */
 };
 
+#define LEDGER_OWNERS (1u << 16) /* that a word can name, whether there are such slots or not */
+
 struct ledger_recovery {
         uint64_t freed;    /* lines that had a dead owner */
         uint64_t given_up; /* tasks counted as failed */
 };
 
 /*
- * Frees the lines of all dead owners in one pass. verdict[] has one enum ledger_verdict per slot; `given_up` (may
+ * Frees the lines of all dead owners in one pass. verdict[] has one enum ledger_verdict per slot that may stand in a
+ * line: LEDGER_OWNERS of them when the lines cannot be trusted; `given_up` (may
  * be NULL) is called with slot and task index for every task that is. One store a line, so a recovery that is
  * killed can be repeated. Only after the owners were reaped.
  */

@@ -9,14 +9,14 @@
 #include <fcntl.h>
 #include <stdbool.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
-#include <time.h>
 
 /* How many taken names are passed over before it is given up. */
 #define GENERATIONS_TRIED 1000
 
-#define DEBRIS_AGE_S       2
-#define LETTERS_AND_DIGITS "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+#define SHM_DIR    "/dev/shm"
+#define NEW_SUFFIX ".new" /* of a file that will become a semaphore */
 
 static const struct {
         const char *name;
@@ -69,22 +69,63 @@ semaphores_unlink(uid_t uid, const char *instance, uint64_t generation)
         }
 }
 
-/* Creates one that does not exist. 0; -EEXIST; or another -errno, logged. */
+/* A semaphore that nobody has seen yet, in a file of its own. 0 or -errno; then there is no such file. */
+static int
+write_semaphore(const char *path, unsigned value)
+{
+        AUTO_CLOSE int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+        sem_t *sem = MAP_FAILED;
+        int r;
+
+        if (fd < 0)
+                return -errno;
+        r = -posix_fallocate(fd, 0, sizeof(sem_t));
+        if (r == 0)
+                sem = mmap(NULL, sizeof(sem_t), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+        if (r == 0 && sem == MAP_FAILED)
+                r = -errno;
+        if (r == 0) {
+                r = sem_init(sem, 1, value) < 0 ? -errno : 0;
+                munmap(sem, sizeof(sem_t));
+        }
+        if (r < 0)
+                unlink(path);
+        return r;
+}
+
+/*
+ * Creates one that does not exist, as sem_open(O_CREAT | O_EXCL) does: whole under another name first, then linked to its
+ * own. glibc calls that other name sem.XXXXXX, and when its caller is killed in between nobody can tell the file that
+ * stays from somebody's semaphore with such a name. Ours says whose it is, so semaphores_remove_stale() finds it.
+ * 0; -EEXIST; or another -errno, logged.
+ */
 static int
 create_name(sem_t **ret, const char *name, unsigned value)
 {
+        char path[SEMAPHORE_NAME_MAX + 16], new_path[SEMAPHORE_NAME_MAX + 32];
         mode_t mask = umask(0077);
-        sem_t *sem = sem_open(name, O_CREAT | O_EXCL, 0600, value);
-        int r = errno;
+        sem_t *sem;
+        int r;
 
+        snprintf(path, sizeof(path), SHM_DIR "/sem.%s", name + 1);
+        snprintf(new_path, sizeof(new_path), "%s" NEW_SUFFIX, path);
+        r = write_semaphore(new_path, value);
         umask(mask);
-        if (sem == SEM_FAILED) {
-                if (r != EEXIST)
-                        log_error("cannot create semaphore %s: %s", name, strerror(r));
-                return -r;
+        if (r == 0) {
+                r = link(new_path, path) < 0 ? -errno : 0;
+                unlink(new_path);
         }
-        *ret = sem;
-        return 0;
+        if (r == 0) {
+                sem = sem_open(name, 0);
+                r = sem == SEM_FAILED ? -errno : 0;
+                if (r == 0)
+                        *ret = sem;
+                else
+                        unlink(path);
+        }
+        if (r < 0 && r != -EEXIST)
+                log_error("cannot create semaphore %s: %s", name, strerror(-r));
+        return r;
 }
 
 /* Creates one set. On failure the names made so far are taken away again. */
@@ -198,21 +239,26 @@ semaphore_race_unlink(uid_t uid, const char *instance, uint64_t generation, uint
 
 /* ── what a dead daemon left ── */
 
-/*
- * glibc makes a semaphore under a temporary name, sem.XXXXXX, and then links it to its own. Such a file that is older
- * than a moment is nobody's any more, whoever's it was.
- */
 static bool
-is_debris(int dir, const char *name)
+ends_with(const char *text, const char *end)
 {
-        struct timespec now;
+        size_t a = strlen(text), b = strlen(end);
+
+        return a >= b && strcmp(text + a - b, end) == 0;
+}
+
+/* Whoever made this, it was not us, or not as it is now. It is never opened, so it does no harm. */
+static void
+report_foreign(int dir, const char *name)
+{
         struct stat st;
 
-        if (strncmp(name, "sem.", 4) != 0 || strlen(name) != 10 || strspn(name + 4, LETTERS_AND_DIGITS) != 6)
-                return false;
-        clock_gettime(CLOCK_REALTIME, &now);
-        return fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode) && st.st_uid == geteuid() &&
-               st.st_size == sizeof(sem_t) && st.st_nlink == 1 && now.tv_sec - st.st_mtim.tv_sec >= DEBRIS_AGE_S;
+        if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+                return;
+        if (!S_ISREG(st.st_mode) || st.st_uid != geteuid() || (st.st_mode & 07777) != 0600 ||
+            (st.st_size != sizeof(sem_t) && !ends_with(name, NEW_SUFFIX)))
+                log_warning("%s/%s is no semaphore of ours (mode %o, owner %u, %lld bytes): it is not used", SHM_DIR,
+                            name, (unsigned)st.st_mode & 07777, (unsigned)st.st_uid, (long long)st.st_size);
 }
 
 int
@@ -221,20 +267,16 @@ semaphores_remove_stale(uid_t uid, const char *instance)
         char prefix[SEMAPHORE_NAME_MAX];
         struct dirent *e;
         int removed = 0;
-        DIR *dir = opendir("/dev/shm");
+        DIR *dir = opendir(SHM_DIR);
 
         if (!dir)
                 return 0;
         snprintf(prefix, sizeof(prefix), "sem.concd.%u.%s.", (unsigned)uid, instance);
         while ((e = readdir(dir))) {
-                if (is_debris(dirfd(dir), e->d_name))
-                        removed += unlinkat(dirfd(dir), e->d_name, 0) == 0;
                 if (strncmp(e->d_name, prefix, strlen(prefix)) != 0)
                         continue;
-                /* sem_unlink() wants the name without "sem." and with a slash. */
-                e->d_name[3] = '/';
-                if (sem_unlink(e->d_name + 3) == 0)
-                        removed++;
+                report_foreign(dirfd(dir), e->d_name);
+                removed += unlinkat(dirfd(dir), e->d_name, 0) == 0;
         }
         closedir(dir);
         return removed;

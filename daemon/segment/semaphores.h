@@ -67,8 +67,8 @@ int semaphore_race_open(sem_t **ret, uid_t uid, const char *instance, uint64_t g
 /* Takes the name away. */
 void semaphore_race_unlink(uid_t uid, const char *instance, uint64_t generation, uint64_t number);
 
-/* Takes the names of all generations away that a dead daemon left, and what glibc leaves of a semaphore when its
- * creator is killed within sem_open(). Returns how many there were. */
+/* Takes the names of all generations away that a dead daemon left, whole or half made, and says of each that is none of
+ * ours. Returns how many there were. */
 int semaphores_remove_stale(uid_t uid, const char *instance);
 
 #endif

@@ -60,6 +60,8 @@ slot_clear(struct slot *slot, enum worker_kind kind, enum slot_state state)
         atomic_store(&slot->blame, BLAME_NONE);
         atomic_store(&slot->blame_value, 0);
         atomic_store(&slot->blame_task, 0);
+        atomic_store(&slot->late_claim, 0);
+        atomic_store(&slot->late_word, 0);
         atomic_store(&slot->permit_state, PERMIT_IDLE);
         atomic_store(&slot->tasks, 0);
         memset(&slot->base, 0, sizeof(slot->base));
@@ -383,7 +385,11 @@ on_exited(evutil_socket_t fd, short what, void *arg)
         struct child_death death = {.slot = child->slot};
         bool retiring = atomic_load(&s->setup.segment.slots[child->slot].retire);
 
-        if (wait4(child->pid, &death.status, WNOHANG, &death.usage) != child->pid)
+        pid_t pid = wait4(child->pid, &death.status, WNOHANG, &death.usage);
+
+        if (pid < 0 && errno == ECHILD)
+                death.status = SIGKILL; /* reaped by somebody else, so nobody knows what of */
+        else if (pid != child->pid)
                 return;
         log_death(child, &death, retiring);
         if (atomic_load(&s->setup.segment.slots[child->slot].state) == SLOT_STARTING && WIFEXITED(death.status))

@@ -97,6 +97,34 @@ struct inquest {
         struct cause *cause; /* per slot */
 };
 
+static struct seat *
+seat_of(struct supervisor *s, uint32_t slot, uint32_t *ret_index)
+{
+        for (uint32_t i = 0; i < s->setup.segment.run->spec.seats; i++) {
+                uint64_t word = atomic_load(&s->setup.segment.seats[i].word);
+
+                if (seat_is_taken(word) && seat_owner(word) == slot + 1) {
+                        *ret_index = i;
+                        return &s->setup.segment.seats[i];
+                }
+        }
+        return NULL;
+}
+
+/* Is the task that was over its time still the one that it was killed in? */
+static bool
+is_still_late(struct supervisor *s, uint32_t index)
+{
+        const struct segment *segment = &s->setup.segment;
+        const struct slot *slot = &segment->slots[index];
+        uint32_t claim = atomic_load(&slot->late_claim), seat_index;
+        const struct seat *seat = seat_of(s, index, &seat_index);
+
+        return seat && claim > 0 && claim <= segment->run->spec.geometry.n_lines &&
+               atomic_load(&seat->claim) == claim &&
+               atomic_load(&segment->ledger[claim - 1].word) == atomic_load(&slot->late_word);
+}
+
 static void
 judge_slot(struct inquest *q, uint32_t index)
 {
@@ -108,6 +136,8 @@ judge_slot(struct inquest *q, uint32_t index)
         q->verdict[index] = LEDGER_FREE;
         q->cause[index].value = atomic_load(&slot->blame_value);
         if (blame == BLAME_TIMEOUT) {
+                if (!is_still_late(q->s, index))
+                        return;
                 q->verdict[index] = LEDGER_GIVE_UP;
                 q->cause[index].reason = FAILURE_TIMEOUT;
         } else if (blame == BLAME_SIGNAL || (process && WIFSIGNALED(status) && fatal_signal_is_own(WTERMSIG(status)))) {
@@ -146,20 +176,6 @@ note_poison(struct inquest *q, uint32_t index)
         run->poison[i].attempts++;
         run->poison[i].reason = q->cause[index].reason;
         run->poison[i].value = q->cause[index].value;
-}
-
-static struct seat *
-seat_of(struct supervisor *s, uint32_t slot, uint32_t *ret_index)
-{
-        for (uint32_t i = 0; i < s->setup.segment.run->spec.seats; i++) {
-                uint64_t word = atomic_load(&s->setup.segment.seats[i].word);
-
-                if (seat_is_taken(word) && seat_owner(word) == slot + 1) {
-                        *ret_index = i;
-                        return &s->setup.segment.seats[i];
-                }
-        }
-        return NULL;
 }
 
 static void
@@ -384,6 +400,8 @@ recovery_of_death(struct supervisor *s, const struct child_death *death)
         }
         if (!s->runner.active)
                 return;
+        /* An owner that no slot has is nobody. */
+        memset(q.verdict, LEDGER_FREE, LEDGER_OWNERS * sizeof(*q.verdict));
         memset(q.verdict, LEDGER_ALIVE, segment->header->n_slots * sizeof(*q.verdict));
         memset(q.cause, 0, segment->header->n_slots * sizeof(*q.cause));
         recover_slots(&q, first, last);
@@ -447,7 +465,7 @@ recovery_of_herd(struct segment *segment)
 {
         struct run *run = segment->run;
         uint64_t number = current_run(atomic_load(&run->current));
-        AUTO_FREE uint8_t *verdict = malloc(segment->header->n_slots);
+        AUTO_FREE uint8_t *verdict = malloc(LEDGER_OWNERS);
         struct ledger_recovery recovered;
         bool host_counted = false;
 
@@ -455,7 +473,7 @@ recovery_of_herd(struct segment *segment)
                 return -ENOMEM;
         /* The new pool must not sit down before the runner calls it. */
         atomic_store(&run->current, current_pack(number, WORKER_NONE, false));
-        memset(verdict, LEDGER_FREE, segment->header->n_slots);
+        memset(verdict, LEDGER_FREE, LEDGER_OWNERS);
         for (uint32_t i = 0; i < run->spec.seats; i++) {
                 struct seat *seat = &segment->seats[i];
 

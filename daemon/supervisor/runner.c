@@ -138,7 +138,7 @@ runner_init(struct runner *r, struct supervisor *s)
         memset(r, 0, sizeof(*r));
         r->stalls = calloc(max_workers, sizeof(*r->stalls));
         r->pulses = calloc(max_workers, sizeof(*r->pulses));
-        r->verdict = calloc(s->setup.segment.header->n_slots, sizeof(*r->verdict));
+        r->verdict = calloc(LEDGER_OWNERS, sizeof(*r->verdict));
         r->cause = calloc(s->setup.segment.header->n_slots, sizeof(*r->cause));
         r->child_pulses = calloc(1 + max_workers, sizeof(*r->child_pulses));
         r->tick = event_new(s->base, -1, EV_PERSIST, on_tick, s);

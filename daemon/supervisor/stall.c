@@ -49,8 +49,8 @@ look_at_task(struct supervisor *s, uint32_t i, uint64_t timeout_ns, uint64_t now
 
         if (claim > 0 && claim <= segment->run->spec.geometry.n_lines)
                 word = atomic_load(&segment->ledger[claim - 1].word);
-        if (!seat_is_taken(seat_word) || claim == 0 || claim != stall->claim || word != stall->word ||
-            !may_stall(s, i)) {
+        if (!seat_is_taken(seat_word) || seat_owner(seat_word) > segment->header->n_slots || claim == 0 ||
+            claim != stall->claim || word != stall->word || !may_stall(s, i)) {
                 *stall = (struct stall){claim, word, now};
                 return;
         }
@@ -60,6 +60,8 @@ look_at_task(struct supervisor *s, uint32_t i, uint64_t timeout_ns, uint64_t now
         if (atomic_load(&slot->blame) == BLAME_TIMEOUT)
                 return; /* killed already, not reaped yet */
         log_info("a task of worker %u exceeds its time limit; its worker is killed", i);
+        atomic_store(&slot->late_claim, claim);
+        atomic_store(&slot->late_word, word);
         atomic_store(&slot->blame, BLAME_TIMEOUT);
         children_kill(&s->children, seat_owner(seat_word) - 1, SIGKILL);
         stall->since_ns = now;
@@ -142,7 +144,7 @@ feel_seat(struct supervisor *s, uint32_t i, uint32_t limit)
         uint64_t word = atomic_load(&seat->word), mark;
         const struct slot *slot;
 
-        if (!seat_is_taken(word)) {
+        if (!seat_is_taken(word) || seat_owner(word) > segment->header->n_slots) {
                 *pulse = (struct pulse){0};
                 return;
         }

@@ -309,6 +309,7 @@ add_signals(struct supervisor *s)
         sigset_t set;
 
         signal(SIGPIPE, SIG_IGN);
+        signal(SIGCHLD, SIG_DFL); /* whoever started us may ignore it: then nobody could be reaped */
         sigemptyset(&set);
         sigaddset(&set, SIGTERM);
         sigaddset(&set, SIGINT);

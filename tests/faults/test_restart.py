@@ -478,10 +478,24 @@ class Damage(Restart):
                 os.unlink(path)
                 open(path, "w").close()  # empty: to open it would be a SIGBUS later
         d.start()
+        self.assertEqual(3, len(self.lines(d, "is no semaphore of ours")), d.log())
         self.assertEqual("running", d.call("Jobs")["jobs"][0]["state"])
         d.call("Cancel", id=ID % 1)
         self.assertEqual("cancelled", self.wait(d)["state"])
         self.assertEqual(4, len(d.shm()))
+
+
+    def test_semaphores_of_the_wrong_mode(self):
+        d = self.killed()
+        guard, = (n for n in d.shm() if n.endswith(".guard"))
+        os.chmod("/dev/shm/" + guard, 0o666)
+        d.start()
+        line, = self.lines(d, "is no semaphore of ours")
+        self.assertIn(guard, line)
+        self.assertIn("mode 666", line)
+        d.call("Cancel", id=ID % 1)
+        self.assertEqual("cancelled", self.wait(d)["state"])
+        self.assertEqual({"600"}, {"%o" % (os.stat("/dev/shm/" + n).st_mode & 0o777) for n in d.shm()})
 
 
 class Takeover(Restart):

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import threading
+import unittest
 
 from harness import Case, main, until
 
@@ -94,6 +95,21 @@ class Stopped(Stall):
             os.kill(pid, signal.SIGCONT)
         result = d.call("Wait", id=ID)["result"]
         self.assertEqual((2000, 0), (result["verified"], result["restarts"]))
+
+
+class Late(Stall):
+    @unittest.skipIf(os.environ.get("CONCD_SANITIZED") == "1", "a sanitizer's runtime must be loaded first")
+    def test_only_the_task_that_was_late_is_given_up(self):
+        """The kill comes when the late task is done, and its worker at another one."""
+        d = self.start(environment={"LD_PRELOAD": os.environ["LATE_KILL"]})
+        self.begin(d, workload="sleep", count=1500, workers=1, timeout_ns=60_000_000, params={"us": "1000"})
+        pid = next(w["pid"] for w in self.workers(d) if w["state"] == "running")
+        self.stop(pid)
+        until(lambda: self.told(d, "exceeds its time limit"), "it was found")
+        os.kill(pid, signal.SIGCONT)
+        result = d.call("Wait", id=ID)["result"]
+        self.assertEqual((1500, 0, []), (result["verified"], result["failed"], result["failures"]), d.log())
+        self.assertEqual(1, result["restarts"])
 
 
 class Hanging(Stall):

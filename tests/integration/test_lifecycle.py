@@ -236,6 +236,17 @@ class Workers(harness.Case):
         _, result, _ = self.storm("sequential", 3)
         self.assertLessEqual(result["reexecuted"], result["restarts"])
 
+    def test_whoever_starts_it_may_ignore_its_children(self):
+        """SIGCHLD ignored is inherited, and then the kernel reaps in our place."""
+        d = Daemon("pool.processes=2", "pool.threads=2", defaults=False)
+        bare = d.command
+        d.command = lambda: ["/bin/sh", "-c", "trap '' CHLD; exec \"$@\"", "sh", *bare()]
+        with d:
+            before = {w["pid"] for w in workers(d, "process")}
+            os.kill(min(before), signal.SIGKILL)
+            harness.until(lambda: len({w["pid"] for w in workers(d, "process")} - before) == 1, "it is replaced")
+            self.assertEqual(500, d.run(workload="nop", count=500)["verified"])
+
     def test_status_knows_its_children_at_once(self):
         d = self.start("pool.processes=8", defaults=False)
         self.assertTrue(all(w["pid"] > 1 for w in workers(d, "process") + workers(d, "thread-host")), d.call("Status"))
