@@ -60,6 +60,10 @@ def cost(daemon, table):
         table.add(figure, "≤ %g" % bound, "%.3f (%.3f … %.3f)" % (ratio, low, high), ratio <= bound)
 
     compare("a step under a mutex: measured ÷ not", 1.15, {"guard": "mutex"}, {"guard": "mutex", "measure": False})
+    # A loop of nothing but the guard: what measuring costs at most.
+    rounds = [(step("mutex", widen_ns=0), step("mutex", widen_ns=0, measure=False)) for _ in range(11)]
+    table.add("the same, with nothing in it", "", "%.3f (%.3f … %.3f)" % measure.ratio_of_medians(
+        [x for x, _ in rounds], [y for _, y in rounds]), None)
     bare = {"measure": False, "widen_ns": 0}
     compare("kill-proof semaphore ÷ the raw one", 2.2, {"guard": "semaphore", **bare}, {"guard": "raw-semaphore", **bare})
 

@@ -213,15 +213,19 @@ refuse_guard(const struct variant *v, char *given, struct bad_value *bad)
                                     : NULL);
 }
 
-/* Of a guard that takes only one. */
+/* Of a guard that takes only one, or none. */
 static int
 refuse_permits(const struct variant *v, int64_t permits, struct bad_value *bad)
 {
         AUTO_FREE char *names = guard_names(v, true);
-        const char *guard = guards[v->race.guard]->name;
+        const struct guard *g = guards[v->race.guard];
+        const char *guard = g->name;
 
         if (!names)
                 return -ENOMEM;
+        if (!(g->flags & (GUARD_EXCLUDES | GUARD_LIMITS)))
+                return request_refuse(bad, "permits", request_text("%lld", (long long)permits),
+                                      request_text("nothing with guard %s, which keeps nobody waiting", guard));
         return request_refuse(bad, "permits", request_text("%lld", (long long)permits),
                               *names ? request_text("1 with guard %s; more with %s", guard, names)
                                      : request_text("1 with guard %s", guard));
@@ -235,10 +239,11 @@ parse_permits(json_t *p, struct variant *v, struct bad_value *bad)
         int r;
 
         if (max == 1) {
+                bool takes_one = guards[v->race.guard]->flags & (GUARD_EXCLUDES | GUARD_LIMITS);
                 int64_t given = request_has(p, "permits") ? request_integer_of(json_object_get(p, "permits")) : 1;
 
                 v->race.permits = 1;
-                return given == 1 ? 0 : refuse_permits(v, given, bad);
+                return !request_has(p, "permits") || (takes_one && given == 1) ? 0 : refuse_permits(v, given, bad);
         }
         if (s->permits_def > 0)
                 permits = s->permits_def;

@@ -121,8 +121,10 @@ request_parse_integer(json_t *p, const char *field, uint64_t min, uint64_t max, 
                 return 0;
         value = request_integer_of(json_object_get(p, field));
         if (value < 0 || (uint64_t)value < min || (uint64_t)value > max)
-                return request_refuse(bad, field, request_text("%lld", (long long)value),
-                                      request_text("%llu to %llu", (unsigned long long)min, (unsigned long long)max));
+                return request_refuse(
+                        bad, field, request_text("%lld", (long long)value),
+                        min == max ? request_text("%llu", (unsigned long long)min)
+                                   : request_text("%llu to %llu", (unsigned long long)min, (unsigned long long)max));
         *ret = (uint64_t)value;
         return 0;
 }

@@ -18,7 +18,8 @@
  * a counter that all CPUs share; before the first batch the actors send each other their readings, and one that seems
  * to arrive before it was sent gives the barrier away.
  *
- * An actor that waits in a meeting is not stuck: it looks at the run's attention word, and it dies with its gang.
+ * Only actor 0 decides that it is over, by a batch of no trials: an actor that left by itself would leave the others
+ * waiting for it. Who waits in a meeting dies with its gang, or is killed with the run.
  */
 #include "worker/race.h"
 
@@ -36,9 +37,9 @@
 #include <x86intrin.h>
 #endif
 
-#define SPINS_BETWEEN_LOOKS 1024
-#define WIDEN_PROBE         20000 /* turns of the widening loop that are timed */
-#define SKEW_ROUNDS         200
+#define SPINS_BEFORE_YIELD 16
+#define WIDEN_PROBE        20000 /* turns of the widening loop that are timed */
+#define SKEW_ROUNDS        200
 /* The timebase: how far ahead the first trial of a batch lies, and the distance of two. In ticks of the counter. */
 #define BATCH_LEAD_TICKS 6000
 #define STEP_TICKS       500
@@ -94,52 +95,37 @@ ticks_are_steady(void)
 
 /* ── waiting for each other ── */
 
-static bool
-is_stopped(const struct race_engine *e)
-{
-        return (__atomic_load_n(e->attention, __ATOMIC_RELAXED) & ATTENTION_CANCEL) != 0;
-}
-
-/* Once more round a waiting loop; false when the run is being stopped. */
-static inline bool
+/* Once more round a waiting loop. */
+static inline void
 wait_a_little(const struct race_engine *e, uint32_t *spins)
 {
         worker_relax();
-        if (LIKELY(++*spins % (e->crowded ? 16 : SPINS_BETWEEN_LOOKS) != 0))
-                return true;
-        if (e->crowded)
+        if (UNLIKELY(e->crowded) && ++*spins % SPINS_BEFORE_YIELD == 0)
                 sched_yield();
-        return !is_stopped(e);
 }
 
-static bool
+static void
 meet(struct race_engine *e)
 {
         uint32_t spins = 0;
 
         atomic_store_explicit(&e->actors[e->actor.id].phase, ++e->phase, memory_order_release);
         for (uint32_t i = 0; i < e->n; i++) {
-                while (atomic_load_explicit(&e->actors[i].phase, memory_order_acquire) < e->phase) {
-                        if (!wait_a_little(e, &spins))
-                                return false;
-                }
+                while (atomic_load_explicit(&e->actors[i].phase, memory_order_acquire) < e->phase)
+                        wait_a_little(e, &spins);
         }
-        return true;
 }
 
-static bool
+static void
 rendezvous(struct race_engine *e, uint64_t trial)
 {
         uint32_t spins = 0;
 
         atomic_store_explicit(&e->actors[e->actor.id].trial, trial, memory_order_release);
         for (uint32_t i = 0; i < e->n; i++) {
-                while (atomic_load_explicit(&e->actors[i].trial, memory_order_acquire) < trial) {
-                        if (!wait_a_little(e, &spins))
-                                return false;
-                }
+                while (atomic_load_explicit(&e->actors[i].trial, memory_order_acquire) < trial)
+                        wait_a_little(e, &spins);
         }
-        return true;
 }
 
 static pthread_barrier_t *
@@ -173,10 +159,8 @@ counters_agree(struct race_engine *e, uint32_t other)
         for (int round = 0; round < SKEW_ROUNDS; round++) {
                 if (e->actor.id == 0)
                         atomic_store_explicit(&to->trial, ticks(), memory_order_release);
-                while ((sent = atomic_load_explicit(&from->trial, memory_order_acquire)) == seen) {
-                        if (!wait_a_little(e, &spins))
-                                return false;
-                }
+                while ((sent = atomic_load_explicit(&from->trial, memory_order_acquire)) == seen)
+                        wait_a_little(e, &spins);
                 agree = agree && ticks() >= sent;
                 seen = sent;
                 if (e->actor.id != 0)
@@ -185,7 +169,7 @@ counters_agree(struct race_engine *e, uint32_t other)
         return agree;
 }
 
-static bool
+static void
 check_counters(struct race_engine *e)
 {
         bool agree = true;
@@ -193,21 +177,19 @@ check_counters(struct race_engine *e)
         for (uint32_t other = 1; other < e->n; other++) {
                 if (e->actor.id == 0 || e->actor.id == other)
                         agree = counters_agree(e, other) && agree;
-                if (!meet(e))
-                        return false;
+                meet(e);
                 /* Actor 0 begins with the next one from nothing. */
                 if (e->actor.id == 0 || e->actor.id == other)
                         atomic_store_explicit(&e->actors[e->actor.id].trial, 0, memory_order_release);
-                if (!meet(e))
-                        return false;
+                meet(e);
         }
         if (!agree)
                 atomic_fetch_or_explicit(&e->race->notes, RACE_NOTE_SKEW, memory_order_relaxed);
-        return meet(e);
+        meet(e);
 }
 
 /* What the barrier will be; the same for all, because all see the same. */
-static bool
+static void
 choose_barrier(struct race_engine *e)
 {
         struct race *r = e->race;
@@ -222,8 +204,7 @@ choose_barrier(struct race_engine *e)
                 note = RACE_NOTE_NO_TIMEBASE;
         }
         if (barrier == RACE_BARRIER_TIMEBASE) {
-                if (!check_counters(e))
-                        return false;
+                check_counters(e);
                 if (atomic_load(&r->notes) & RACE_NOTE_SKEW)
                         barrier = RACE_BARRIER_SPIN;
         }
@@ -231,7 +212,7 @@ choose_barrier(struct race_engine *e)
                 atomic_fetch_or_explicit(&r->notes, note, memory_order_relaxed);
                 r->barrier_made = barrier;
         }
-        return meet(e);
+        meet(e);
 }
 
 static int
@@ -397,30 +378,28 @@ settle_batch(struct race_engine *e)
 
 /* ── all actors ── */
 
-/* False when the run is being stopped. */
-static bool
+static void
 begin_trial(struct race_engine *e, uint64_t i)
 {
         struct race *r = e->race;
 
         switch (r->barrier_made) {
         case RACE_BARRIER_SPIN:
-                return rendezvous(e, r->batch_first + i + 1);
+                rendezvous(e, r->batch_first + i + 1);
+                break;
         case RACE_BARRIER_PTHREAD:
-                if (is_stopped(e))
-                        return false;
                 pthread_barrier_wait(barrier_of(r));
-                return true;
+                break;
         case RACE_BARRIER_TIMEBASE:
                 wait_for_instant(e, r->batch_tsc + i * r->batch_step_tsc);
-                return true;
+                break;
         default:
-                return true;
+                break;
         }
 }
 
 /* A scenario with loops: it can be cut, it can be noted, its steps count. */
-static bool
+static void
 long_trial(struct race_engine *e, uint64_t i)
 {
         struct actor *a = &e->actor;
@@ -429,16 +408,14 @@ long_trial(struct race_engine *e, uint64_t i)
         a->steps = 0;
         a->is_holding = false;
         a->user.deadline_ns = clock_now_ns() + e->race->spec.trial_ns;
-        if (!begin_trial(e, i))
-                return false;
+        begin_trial(e, i);
         actor_note(a, RACE_EVENT_BEGIN);
         scenario_act(e->scenario, a, state_of(e, i));
         actor_note(a, RACE_EVENT_END);
         a->figures->steps += a->steps;
-        return true;
 }
 
-static bool
+static void
 take_part(struct race_engine *e)
 {
         bool is_small = e->scenario->flags & SCENARIO_SMALL;
@@ -448,18 +425,15 @@ take_part(struct race_engine *e)
                 scenario_touch(e->scenario, state_of(e, i));
         for (uint64_t i = 0; i < n; i++) {
                 if (!is_small) {
-                        if (!long_trial(e, i))
-                                return false;
+                        long_trial(e, i);
                         continue;
                 }
                 scenario_touch(e->scenario, state_of(e, MIN(i + TOUCH_AHEAD, n - 1)));
-                if (!begin_trial(e, i))
-                        return false;
+                begin_trial(e, i);
                 scenario_act(e->scenario, &e->actor, state_of(e, i));
         }
         if (is_small)
                 e->actor.figures->steps += n;
-        return true;
 }
 
 void
@@ -467,13 +441,15 @@ race_run(struct worker *w)
 {
         struct race_engine *e = w->race;
 
-        if (!choose_barrier(e))
-                return;
+        choose_barrier(e);
         for (;;) {
                 if (e->actor.id == 0)
                         prepare_batch(e);
-                if (!meet(e) || e->race->batch_n == 0 || !take_part(e) || !meet(e))
+                meet(e);
+                if (e->race->batch_n == 0)
                         return;
+                take_part(e);
+                meet(e);
                 if (e->actor.id == 0)
                         settle_batch(e);
         }

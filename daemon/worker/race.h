@@ -10,8 +10,8 @@ struct race_engine;
 /* Makes the worker an actor: pins it, opens its side of the guard. 0 or -errno, logged; then race_end() is not owed. */
 int race_begin(struct worker *w);
 
-/* Takes part in trial after trial until actor 0 says that it is enough. Behind the start barrier. Blocks; returns at
- * once when the run is being stopped. */
+/* Takes part in trial after trial until actor 0 says that it is enough. Behind the start barrier. Blocks for
+ * a batch of trials when the run is being stopped. */
 void race_run(struct worker *w);
 
 /* Frees what race_begin() made. Takes a worker without. */

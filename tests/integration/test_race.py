@@ -282,6 +282,17 @@ class Ends(Races):
         self.assertEqual("failed", r["state"])
         self.assertIn("deadline", r["reason"])
 
+    def test_a_crowd_is_cancelled_without_a_kill(self):
+        """More actors than CPUs sleep in a barrier, and nobody may leave the others there."""
+        for mode in MODES:
+            before = self.daemon.call("Status")["daemon"]["restarts"]
+            for _ in range(6):
+                job = self.daemon.call("Race", scenario="lock-convoy", guard="none", mode=mode, actors=CPUS + 2,
+                                       trials=10**12, detach=True)["id"]
+                until(lambda: self.daemon.call("Jobs")["jobs"][0]["progress"]["done"], "it has begun")
+                self.assertEqual("cancelled", self.daemon.call("Cancel", id=job)["state"])
+            self.assertEqual(before, self.daemon.call("Status")["daemon"]["restarts"])
+
     def test_the_pool_is_as_before(self):
         self.race("counter", trials=20)
         for mode in MODES:
@@ -354,7 +365,9 @@ class Refused(Races):
         self.refused("permits", "1 to 64", permits=0)
         self.refused("permits", "1 to 64", permits=65)
         self.refused("permits", "1", permits=2, guard="mutex")
+        self.refused("permits", "nothing with guard none", permits=1, guard="none")
         self.refused("actors", "2 to 16", actors=17)
+        self.refused("actors", "^2$", scenario="sb", actors=3)
         self.refused("actors", "2 to 16", actors=1)
         self.refused("trials", "1 to", trials=0)
         self.refused("scenario", "counter", scenario="countre")
