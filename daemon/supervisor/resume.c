@@ -199,8 +199,9 @@ read_running(const struct record_running *r)
         return NULL;
 }
 
-/* Makes its plan again and checks all that is recorded of it; false with the reason it cannot go on. */
-static bool
+/* Makes its plan again and checks all that is recorded of it: 1; 0 with the reason it cannot go on; -ENOMEM, which says
+ * nothing about the job, so that it is left to the next daemon. */
+static int
 can_go_on(struct supervisor *s, struct job *job, char reason[RESUME_REASON_MAX])
 {
         const struct segment *segment = &s->setup.segment;
@@ -214,7 +215,7 @@ can_go_on(struct supervisor *s, struct job *job, char reason[RESUME_REASON_MAX])
                         made == -EINVAL ? bad.field : strerror(-made));
         bad_value_deinit(&bad);
         if (made < 0)
-                return false;
+                return made == -ENOMEM ? made : 0;
         if (record_step_of(segment->record) >= job->plan.n_steps || record_run_of(segment->record) > RUN_MAX ||
             r->stop_state > JOB_LOST || r->stop_state == JOB_RUNNING ||
             strnlen(r->stop_reason, sizeof(r->stop_reason)) == sizeof(r->stop_reason) || r->started_ns > clock_now_ns())
@@ -240,6 +241,7 @@ resume_running(struct supervisor *s)
         struct segment *segment = &s->setup.segment;
         char reason[RESUME_REASON_MAX];
         struct job *job, *known;
+        int r;
 
         if (!atomic_load_explicit(&segment->record->running.present, memory_order_acquire))
                 return 0;
@@ -255,7 +257,12 @@ resume_running(struct supervisor *s)
         }
         if (known)
                 queue_forget(&s->queue, known);
-        if (!can_go_on(s, job, reason)) {
+        r = can_go_on(s, job, reason);
+        if (r < 0) {
+                job_free(job);
+                return r;
+        }
+        if (r == 0) {
                 end_lost(s, job, reason);
                 return 0;
         }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Preloaded into the daemon: every SIGKILL that it sends takes a tenth of a second, as on a machine on which it lost its
- * CPU between the decision and the deed. */
+/* Preloaded into the daemon: every SIGKILL that it sends takes a tenth of a second, as on a machine on which it lost
+ * its CPU between the decision and the deed. */
 #include <dlfcn.h>
 #include <signal.h>
 #include <sys/pidfd.h>

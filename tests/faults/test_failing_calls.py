@@ -125,6 +125,51 @@ class FailingCalls(Case):
                     break
             print("# start: %s %s: up to k = %d" % (function, "from then on" if persistent else "once", k), flush=True)
 
+    # ── while it takes over what a killed one left ──
+
+    def takeover(self, function, k, persistent):
+        """However the first successor fares, the job is not lost: it ends exactly, or says what was missing. How many
+        calls there were and how many failed."""
+        d = self.start(environment=self.control.environment)
+        job = d.call("Run", workload="nop", count=30_000_000, detach=True)["id"]
+        d.kill()
+        self.control.arm(function, k, persistent, forget_owner=True)
+        try:
+            d.launch()
+            until(lambda: d.process.poll() is not None or self.listens(d), "it serves, or says why not\n" + d.log())
+        finally:
+            counted = self.control.disarm()
+        if d.process.poll() is not None:
+            self.assertGreater(d.wait(), 0, d.log())
+            d.start()
+        reply = until(lambda: self.ask(d.path, "Wait", id=job), "its end is told")
+        if reply["state"] == "failed":  # of what was missing while it ran
+            self.assertRegex(reply["reason"], "memory|not enough workers", d.log())
+        else:
+            self.assertEqual("done", reply["state"], (reply["reason"], d.log()))
+            self.assertEqual(30_000_000, reply["result"]["verified"])
+        d.stop()
+        return counted
+
+    def listens(self, d):
+        try:
+            Client(d.path).close()
+            return True
+        except OSError:
+            return False
+
+    def takeovers(self, function):
+        # Who has no memory at all may end a job and be unable to write that down for the next one.
+        for persistent in (False, True)[:1 if function == "malloc" else 2]:
+            k, failed = 1, True
+            while failed:
+                try:
+                    _, failed = self.takeover(function, k, persistent)
+                except Exception as e:
+                    raise AssertionError("%s %d%s" % (function, k, " and all after it" if persistent else "")) from e
+                k += 1 if ALL else max(1, k // 2)
+            print("# takeover: %s %s: up to k = %d" % (function, "from then on" if persistent else "once", k), flush=True)
+
     # ── in a session ──
 
     def ask(self, path, method, **parameters):
@@ -213,6 +258,8 @@ def add_tests():
             setattr(FailingCalls, "test_start_" + function, lambda self, f=function: self.starts(f))
         if function not in ("shm_open", "fallocate", "eventfd", "thread"):
             setattr(FailingCalls, "test_session_" + function, lambda self, f=function: self.sessions(f))
+    for function in ("malloc", "mmap", "fork", "open", "fcntl", "eventfd", "epoll_ctl", "pidfd_open"):
+        setattr(FailingCalls, "test_takeover_" + function, lambda self, f=function: self.takeovers(f))
     for function in ("malloc", "fork", "mmap", "thread", "write", "open"):
         setattr(FailingCalls, "test_workers_" + function, lambda self, f=function: self.sessions(f, DESCENDANTS))
 
