@@ -139,10 +139,7 @@ class FailingCalls(Case):
             until(lambda: d.process.poll() is not None or self.listens(d), "it serves, or says why not\n" + d.log())
         finally:
             counted = self.control.disarm()
-        if d.process.poll() is not None:
-            self.assertGreater(d.wait(), 0, d.log())
-            d.start()
-        reply = until(lambda: self.ask(d.path, "Wait", id=job), "its end is told")
+        reply = until(lambda: self.end_of(d, job), "its end is told")
         if reply["state"] == "failed":  # of what was missing while it ran
             self.assertRegex(reply["reason"], "memory|not enough workers", d.log())
         else:
@@ -150,6 +147,13 @@ class FailingCalls(Case):
             self.assertEqual(30_000_000, reply["result"]["verified"])
         d.stop()
         return counted
+
+    def end_of(self, d, job):
+        """The reply; None when there is none yet. It can have listened before it saw that it cannot start."""
+        if d.process.poll() is not None:
+            self.assertGreater(d.wait(), 0, d.log())
+            d.start()
+        return self.ask(d.path, "Wait", id=job)
 
     def listens(self, d):
         try:
