@@ -59,7 +59,7 @@ struct race_spec {
         uint32_t actors;
         uint32_t barrier;  /* enum race_barrier */
         uint32_t hold;     /* enum race_hold */
-        uint32_t pin;      /* actor i runs on the i-th of the run's CPUs only */
+        uint32_t pin;      /* actor i runs on the i-th of the run's CPUs only, if there are enough */
         uint32_t measure;  /* waits, holders, hand-offs */
         uint32_t timeline; /* note events of the first trials */
         uint32_t batch;    /* trials between two rendezvous, 1 to RACE_BATCH_MAX */

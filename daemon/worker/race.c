@@ -547,7 +547,7 @@ race_begin(struct worker *w)
                 free(e);
                 return r;
         }
-        if (e->race->spec.pin)
+        if (e->race->spec.pin && !e->crowded)
                 pin(w, e);
         e->actor.widen = turns_of(e->race->spec.widen_ns);
         if (e->actor.id == 0)
