@@ -252,6 +252,29 @@ class Teaches(Races):
                 self.assertFalse([o for o in overlaps if min(o[0][1], o[1][1]) - max(o[0][0], o[1][0]) > 0], overlaps)
 
 
+class Fairness(Races):
+    """What each guard does with two who ask for it again and again, as figures; they add up, whatever they are."""
+
+    def test_figures_of_every_guard(self):
+        for guard, entry in self.guards.items():
+            for mode in MODES:
+                if guard in ("none", "atomic") or (guard == "gil" and mode == "process"):
+                    continue
+                with self.subTest(guard=guard, mode=mode):
+                    r = self.race("lost-update", guard=guard, mode=mode, hold="step", params={"steps": "200"},
+                                  trials=20, widen_ns=0, trial_timeout_ns=2000 * MS)
+                    acquires = sum(a["acquires"] for a in r["actors_detail"])
+                    print("# %-17s %-7s Jain %.3f, %.3f hand-offs for each acquire, wait p50 %d p99 %d max %d ns" % (
+                        guard, mode, r["jain"], r["handoffs"] / acquires, r["wait_ns"]["p50"], r["wait_ns"]["p99"],
+                        r["wait_ns"]["max"]))
+                    self.assertEqual((2 * 200 * 20, 1), (acquires, r["max_holders"]))
+                    self.assertTrue(0 < r["handoffs"] <= acquires and 0.5 <= r["jain"] <= 1, r)
+                    w = r["wait_ns"]
+                    self.assertTrue(w["p50"] <= w["p90"] <= w["p99"] <= w["p99_9"] <= w["max"], w)
+                    self.assertEqual(acquires, w["samples"])
+                    self.assertTrue(entry["note"])
+
+
 class Ends(Races):
     def test_by_duration(self):
         began = time.monotonic()
