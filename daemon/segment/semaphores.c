@@ -94,9 +94,9 @@ write_semaphore(const char *path, unsigned value)
 }
 
 /*
- * Creates one that does not exist, as sem_open(O_CREAT | O_EXCL) does: whole under another name first, then linked to its
- * own. glibc calls that other name sem.XXXXXX, and when its caller is killed in between nobody can tell the file that
- * stays from somebody's semaphore with such a name. Ours says whose it is, so semaphores_remove_stale() finds it.
+ * Creates one that does not exist, as sem_open(O_CREAT | O_EXCL) does: whole under another name first, then linked to
+ * its own. glibc calls that other name sem.XXXXXX, and when its caller is killed in between nobody can tell the file
+ * that stays from somebody's semaphore with such a name. Ours says whose it is, so semaphores_remove_stale() finds it.
  * 0; -EEXIST; or another -errno, logged.
  */
 static int
