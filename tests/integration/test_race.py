@@ -346,17 +346,17 @@ class Killed(harness.Case):
             for guard in ("semaphore", "raw-semaphore", "mutex", "ticket"):
                 with self.subTest(mode=mode, guard=guard):
                     d = self.start()
-                    job = self.begin(d, scenario="counter", mode=mode, guard=guard, trials=1000)
+                    job = self.begin(d, scenario="counter", mode=mode, guard=guard, trials=2000)
                     for kill in range(3):
                         victims = until(lambda: self.victims(d, kind), "it goes on, or has ended")
                         if victims == [None]:
                             break
                         with contextlib.suppress(ProcessLookupError):  # it has gone with its gang
                             os.kill(victims[-1], signal.SIGKILL)
-                        until(lambda k=kill: self.restarts(d) is None or self.restarts(d) > k, "the death was seen")
+                        until(lambda k=kill: (n := self.restarts(d)) is None or n > k, "the death was seen")
                     r = d.call("Wait", id=job)["race"]
-                    self.assertEqual(("done", 1000, 0), (r["state"], r["done"], r["unknown"]), r["reason"])
-                    assert_exact(self, 1000, r)
+                    self.assertEqual(("done", 2000, 0), (r["state"], r["done"], r["unknown"]), r["reason"])
+                    assert_exact(self, 2000, r)
                     self.assertGreater(r["restarts"], 0)
                     self.assertGreater(r["dropped"], 0)
 
