@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "scenarios/actor.h"
 
+#include "shared/random.h"
+
 #include <sched.h>
 
 /* How many steps go by between two looks at the clock; a power of two. */
@@ -143,11 +145,7 @@ actor_release(struct actor *a)
 uint64_t
 actor_random(struct actor *a, uint64_t n)
 {
-        /* xorshift64 (Marsaglia 2003) */
-        a->random ^= a->random << 13;
-        a->random ^= a->random >> 7;
-        a->random ^= a->random << 17;
-        return a->random % n;
+        return random_next(&a->random) % n;
 }
 
 void

@@ -26,6 +26,7 @@
 #include "scenarios/scenario.h"
 #include "shared/clock.h"
 #include "shared/log.h"
+#include "shared/random.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -246,15 +247,6 @@ turns_of(uint64_t ns)
 
 /* ── actor 0: between the meetings ── */
 
-static uint64_t
-next_random(uint64_t *state)
-{
-        *state ^= *state << 13;
-        *state ^= *state >> 7;
-        *state ^= *state << 17;
-        return *state;
-}
-
 static void *
 state_of(const struct race_engine *e, uint64_t i)
 {
@@ -283,7 +275,7 @@ shuffle(struct race_engine *e, uint64_t n)
         for (uint64_t i = 0; i < n; i++)
                 place[i] = (uint16_t)i;
         for (uint64_t i = n; i > 1; i--) {
-                uint64_t k = next_random(&e->random) % i;
+                uint64_t k = random_next(&e->random) % i;
                 uint16_t swapped = place[i - 1];
 
                 place[i - 1] = place[k];
@@ -321,7 +313,7 @@ prepare_batch(struct race_engine *e)
         shuffle(e, n);
         for (uint64_t i = 0; i < n; i++) {
                 if (s->reset)
-                        s->reset(state_of(e, i), &r->spec, next_random(&e->random));
+                        s->reset(state_of(e, i), &r->spec, random_next(&e->random));
                 else
                         memset(state_of(e, i), 0, s->state_bytes);
         }

@@ -11,6 +11,7 @@
 #include "worker/task_loop.h"
 
 #include "shared/clock.h"
+#include "shared/random.h"
 #include "worker/at_once.h"
 
 #include <errno.h>
@@ -19,16 +20,6 @@
 #define EVERY_MAX    65536
 #define WRONG        INT_MIN /* the outcome of a task whose result did not verify */
 #define TIMING_READS 3       /* what timing a task costs in readings of the clock: two, and the record */
-
-static uint64_t
-next_random(uint64_t *state)
-{
-        /* xorshift64 (Marsaglia 2003) */
-        *state ^= *state << 13;
-        *state ^= *state >> 7;
-        *state ^= *state << 17;
-        return *state;
-}
 
 void
 sampler_init(struct sampler *s, uint64_t overhead_ns, uint64_t seed)
@@ -78,7 +69,7 @@ sampler_record(struct sampler *s, struct seat *seat, uint64_t ns)
         /* After the reset: a run that ends here still has a sample. */
         histogram_add(&seat->latency, ns);
         seat->sample_every = (uint32_t)s->every;
-        s->countdown = s->every == 1 ? 1 : 1 + next_random(&s->random) % (2 * s->every - 1);
+        s->countdown = s->every == 1 ? 1 : 1 + random_next(&s->random) % (2 * s->every - 1);
 }
 
 void
