@@ -78,6 +78,27 @@ extern const struct option_spec command_options_of_question[];
         {                                                                                                              \
                 .name = "quiet", .type = OPTION_FLAG, .help = "no progress bar, and only the essential line"           \
         }
+/* And those of every command that submits a job; `who` runs in it, `other` is an option that contradicts, or NULL. */
+#define COMMAND_OPTION_CPUS(who)                                                                                       \
+        {                                                                                                              \
+                .name = "cpus", .value = "LIST", .type = OPTION_CPUS, .field = "cpus",                                 \
+                .help = "where the " who " may run, as 0,2-5 (default: where concctl may run)"                         \
+        }
+#define COMMAND_OPTION_DEADLINE                                                                                        \
+        {                                                                                                              \
+                .name = "deadline", .value = "TIME", .type = OPTION_DURATION, .min = DURATION_MIN_NS,                  \
+                .max = DURATION_MAX_NS, .field = "deadline_ns", .help = "end the whole job after this time"            \
+        }
+#define COMMAND_OPTION_DETACH(other)                                                                                   \
+        {                                                                                                              \
+                .name = "detach", .type = OPTION_FLAG, .field = "detach", .excludes = other,                           \
+                .help = "print the job's id at once and let it run on; 'concctl wait' fetches the result"              \
+        }
+#define COMMAND_OPTION_ID(other)                                                                                       \
+        {                                                                                                              \
+                .name = "id", .value = "HEX", .type = OPTION_ID, .field = "id", .excludes = other, .advanced = true,   \
+                .help = "the job's id; one that the daemon knows attaches to that job"                                 \
+        }
 #define COMMAND_OPTION_END                                                                                             \
         {                                                                                                              \
                 .name = NULL                                                                                           \
