@@ -298,7 +298,9 @@ class Ends(Races):
     def test_a_fight_that_does_not_end_is_no_hang(self):
         r = self.race("counter", guard="none", trials=3, params={"target": "1000000"}, trial_timeout_ns=2 * MS,
                       widen_ns=2000)
-        self.assertEqual(3, self.counts(r)["no progress"])
+        counts = self.counts(r)
+        # On a busy machine it may be one side only that ran in those 2 ms.
+        self.assertEqual(3, counts["no progress"] + counts["out of time"], counts)
 
     def test_a_deadline(self):
         r = self.daemon.call("Race", scenario="sb", trials=10**12, deadline_ns=200 * MS)["race"]
@@ -346,7 +348,7 @@ class Killed(harness.Case):
             for guard in ("semaphore", "raw-semaphore", "mutex", "ticket"):
                 with self.subTest(mode=mode, guard=guard):
                     d = self.start()
-                    job = self.begin(d, scenario="counter", mode=mode, guard=guard, trials=2000)
+                    job = self.begin(d, scenario="counter", mode=mode, guard=guard, trials=500)
                     for kill in range(3):
                         victims = until(lambda: self.victims(d, kind), "it goes on, or has ended")
                         if victims == [None]:
@@ -355,8 +357,8 @@ class Killed(harness.Case):
                             os.kill(victims[-1], signal.SIGKILL)
                         until(lambda k=kill: (n := self.restarts(d)) is None or n > k, "the death was seen")
                     r = d.call("Wait", id=job)["race"]
-                    self.assertEqual(("done", 2000, 0), (r["state"], r["done"], r["unknown"]), r["reason"])
-                    assert_exact(self, 2000, r)
+                    self.assertEqual(("done", 500, 0), (r["state"], r["done"], r["unknown"]), r["reason"])
+                    assert_exact(self, 500, r)
                     self.assertGreater(r["restarts"], 0)
                     self.assertGreater(r["dropped"], 0)
 
