@@ -101,9 +101,12 @@ fill(struct stream *s)
 static const char *
 take_message(struct stream *s, size_t *ret_len)
 {
-        const char *message = s->buf + s->start;
+        const char *message;
         char *nul;
 
+        if (s->end == s->start)
+                return NULL;
+        message = s->buf + s->start;
         if (s->scanned < s->start)
                 s->scanned = s->start;
         nul = s->end > s->scanned ? memchr(s->buf + s->scanned, '\0', s->end - s->scanned) : NULL;
