@@ -104,15 +104,13 @@ take_message(struct stream *s, size_t *ret_len)
         const char *message;
         char *nul;
 
-        if (s->end == s->start)
-                return NULL;
-        message = s->buf + s->start;
         if (s->scanned < s->start)
                 s->scanned = s->start;
         nul = s->end > s->scanned ? memchr(s->buf + s->scanned, '\0', s->end - s->scanned) : NULL;
         s->scanned = s->end;
         if (!nul)
                 return NULL;
+        message = s->buf + s->start;
         *ret_len = (size_t)(nul - message);
         s->start = s->scanned = (size_t)(nul + 1 - s->buf);
         return message;
