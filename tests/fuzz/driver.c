@@ -6,6 +6,8 @@
  */
 #include "fuzz.h"
 
+#include "shared/random.h"
+
 #include <string.h>
 
 #define INPUT_MAX 65536
@@ -18,14 +20,10 @@ static struct {
 static size_t n_seeds, n_words;
 static uint64_t state = 88172645463325252u;
 
-/* xorshift64 (Marsaglia 2003) */
 static uint64_t
 next(uint64_t below)
 {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        return state % below;
+        return random_next(&state) % below;
 }
 
 static void

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "shared/base.h"
 #include "shared/histogram.h"
+#include "shared/random.h"
 
 #include "run_suite.h"
 
@@ -20,10 +21,7 @@ static uint64_t seed = 7341;
 static uint64_t
 next_random(void)
 {
-        seed ^= seed << 13;
-        seed ^= seed >> 7;
-        seed ^= seed << 17;
-        return seed;
+        return random_next(&seed);
 }
 
 /* Every order of magnitude as likely as any other, below 2^43. */
