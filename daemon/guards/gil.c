@@ -75,12 +75,6 @@ gil_wait(struct gil *gil, pthread_cond_t *cond, uint64_t until_ns)
         return r == ETIMEDOUT;
 }
 
-static bool
-gil_drop_is_asked(const struct gil_thread *t)
-{
-        return __atomic_load_n(t->attention, __ATOMIC_RELAXED) & GIL_DROP_BIT;
-}
-
 static int
 gil_init_conds(struct gil *gil)
 {

@@ -53,6 +53,13 @@ int gil_acquire_until(struct gil_thread *t, uint64_t until_ns);
  * switch). */
 void gil_release(struct gil_thread *t);
 
+/* Does a waiter want the holder to let go? */
+static inline bool
+gil_drop_is_asked(const struct gil_thread *t)
+{
+        return __atomic_load_n(t->attention, __ATOMIC_RELAXED) & GIL_DROP_BIT;
+}
+
 /* At a checkpoint, while held: hands over if asked to (release, then acquire). */
 void gil_checkpoint(struct gil_thread *t);
 

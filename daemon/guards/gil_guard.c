@@ -43,6 +43,12 @@ gil_guard_release(struct guard_user *u)
         gil_release(&u->gil);
 }
 
+static bool
+gil_guard_is_wanted(const struct guard_user *u)
+{
+        return gil_drop_is_asked(&u->gil);
+}
+
 static void
 gil_guard_checkpoint(struct guard_user *u)
 {
@@ -61,5 +67,6 @@ const struct guard guard_gil = {
         .try_acquire = gil_guard_try_acquire,
         .acquire = gil_guard_acquire,
         .release = gil_guard_release,
+        .is_wanted = gil_guard_is_wanted,
         .checkpoint = gil_guard_checkpoint,
 };

@@ -81,7 +81,9 @@ struct guard {
         /* GUARD_SHARES: together with other readers, as acquire(). release() ends both. */
         int (*acquire_shared)(struct guard_user *u);
 
-        /* Optional: at every step while it is held; may hand it over and take it back. */
+        /* Optional, both or none: at every step while it is held. Does another want it now? Then checkpoint() hands it
+         * over and takes it back. */
+        bool (*is_wanted)(const struct guard_user *u);
         void (*checkpoint)(struct guard_user *u);
 
         /* GUARD_DEATH_REPAIRED: gives back what the dead user `id` had, once its process was reaped; one at a time.

@@ -40,16 +40,6 @@ look_at_clock(struct actor *a)
                 actor_end_trial(a);
 }
 
-bool
-actor_goes_on(struct actor *a)
-{
-        if ((++a->steps & (STEPS_BETWEEN_LOOKS - 1)) == 0)
-                look_at_clock(a);
-        if (a->is_holding && a->guard->checkpoint)
-                a->guard->checkpoint(&a->user);
-        return atomic_load_explicit(&a->race->trial_over, memory_order_relaxed) == 0;
-}
-
 void
 actor_yield(struct actor *a)
 {
@@ -74,6 +64,22 @@ count_holder(struct actor *a)
                 return;
         a->figures->handoffs += last != 0;
         atomic_store_explicit(&r->last_holder, a->id + 1, memory_order_relaxed);
+}
+
+/* Are holders counted? Only where there is something to be held. */
+static bool
+is_measured(const struct actor *a)
+{
+        return a->measure && (a->guard->flags & (GUARD_EXCLUDES | GUARD_LIMITS));
+}
+
+/* To be called before it is released, so that never more are counted than there are. */
+static void
+uncount_holder(struct actor *a)
+{
+        actor_note(a, RACE_EVENT_RELEASE);
+        if (is_measured(a))
+                atomic_fetch_sub_explicit(&a->race->holders, 1, memory_order_relaxed);
 }
 
 /* Whoever was not let in at once waits, and only then is the clock read. */
@@ -104,8 +110,7 @@ measured_acquire(struct actor *a, int (*acquire)(struct guard_user *u), bool (*t
 static bool
 enter(struct actor *a, int (*acquire)(struct guard_user *u), bool (*try_acquire)(struct guard_user *u))
 {
-        bool measured = a->measure && (a->guard->flags & (GUARD_EXCLUDES | GUARD_LIMITS));
-        int r = measured ? measured_acquire(a, acquire, try_acquire) : acquire(&a->user);
+        int r = is_measured(a) ? measured_acquire(a, acquire, try_acquire) : acquire(&a->user);
 
         if (r < 0) {
                 a->figures->timeouts++;
@@ -134,13 +139,33 @@ void
 actor_release(struct actor *a)
 {
         a->is_holding = false;
-        actor_note(a, RACE_EVENT_RELEASE);
-        if (a->measure && (a->guard->flags & (GUARD_EXCLUDES | GUARD_LIMITS)))
-                atomic_fetch_sub_explicit(&a->race->holders, 1, memory_order_relaxed);
+        uncount_holder(a);
         a->guard->release(&a->user);
 }
 
+/* It asked for the guard once, and has it in several parts. */
+static __attribute__((noinline)) void
+hand_over(struct actor *a)
+{
+        uncount_holder(a);
+        actor_note(a, RACE_EVENT_WAIT);
+        a->guard->checkpoint(&a->user);
+        if (is_measured(a))
+                count_holder(a);
+        actor_note(a, RACE_EVENT_HOLD);
+}
+
 /* ── steps ── */
+
+bool
+actor_goes_on(struct actor *a)
+{
+        if ((++a->steps & (STEPS_BETWEEN_LOOKS - 1)) == 0)
+                look_at_clock(a);
+        if (a->is_holding && a->guard->is_wanted && a->guard->is_wanted(&a->user))
+                hand_over(a);
+        return atomic_load_explicit(&a->race->trial_over, memory_order_relaxed) == 0;
+}
 
 uint64_t
 actor_random(struct actor *a, uint64_t n)

@@ -652,6 +652,25 @@ START_TEST(four_actors_hold_too)
 }
 END_TEST
 
+/* Who hands the lock over at a checkpoint holds it no more: the trial is longer than the interval after which it is
+ * asked to. */
+START_TEST(hand_over_is_no_second_holder)
+{
+        struct race_spec spec = spec_of("counter", "gil");
+        struct track t;
+
+        spec.hold = RACE_HOLD_LOOP;
+        spec.params[0] = 20000;
+        spec.trial_ns = NS_PER_S;
+        track_open(&t, &spec);
+        track_run(&t, 3);
+        judge(&t);
+        /* More often than once a trial, which is what two actors make anyhow. */
+        ck_assert_uint_gt(t.figures[0].handoffs + t.figures[1].handoffs, 2 * 3);
+        track_close(&t);
+}
+END_TEST
+
 /* A trial whose time is over before it begins ends at once, whatever it waits for, and leaves the guard free. */
 START_TEST(ended_trial_is_left)
 {
@@ -1050,6 +1069,7 @@ scenarios_suite(void)
         tcase_add_loop_test(races, fixed_scenario_holds, 0, mine * (int)ARRAY_SIZE(fixes));
         tcase_add_loop_test(races, two_permits_break_no_law, 0, mine);
         tcase_add_loop_test(races, four_actors_hold_too, 0, mine);
+        tcase_add_test(races, hand_over_is_no_second_holder);
         tcase_add_loop_test(races, litmus_keeps_the_law, 0, all);
         suite_add_tcase(s, races);
         return s;
