@@ -11,6 +11,8 @@
         X(nop)                                                                                                         \
         X(spin)                                                                                                        \
         X(sleep)                                                                                                       \
+        X(alloc)                                                                                                       \
+        X(stdio)                                                                                                       \
         X(fail)
 
 #define BUILTIN_DECLARE(name) extern const struct concd_workload workload_##name;
