@@ -129,13 +129,23 @@ gil_init(struct gil *gil, uint64_t interval_ns)
         return 0;
 }
 
+static void
+gil_count_wait(struct gil_thread *t, uint64_t since_ns)
+{
+        uint64_t now = clock_now_ns();
+
+        t->wait_ns += now - since_ns;
+        if (UNLIKELY(t->tracer))
+                tracer_note(t->tracer, TRACE_LOCK, since_ns, now);
+}
+
 /* Waits until it is not locked, asking for it after each interval without a switch; false when `until_ns` came before.
  * `lock` is held. */
 static bool
 gil_await_release(struct gil_thread *t, uint64_t until_ns)
 {
         struct gil *gil = t->gil;
-        uint64_t start = clock_now_ns(), now = start;
+        uint64_t now = clock_now_ns();
 
         gil->waiters++;
         while (gil->locked && now < until_ns) {
@@ -147,21 +157,16 @@ gil_await_release(struct gil_thread *t, uint64_t until_ns)
                         __atomic_fetch_or(t->attention, GIL_DROP_BIT, __ATOMIC_RELAXED);
         }
         gil->waiters--;
-        t->wait_ns += now - start;
         return !gil->locked;
 }
 
-int
-gil_acquire_until(struct gil_thread *t, uint64_t until_ns)
+/* Makes the thread the holder of what is free. `lock` is held. */
+static void
+gil_take(struct gil_thread *t)
 {
         struct gil *gil = t->gil;
         uint32_t me = t->id + 1;
 
-        gil_lock(gil);
-        if (gil->locked && (until_ns == 0 || !gil_await_release(t, until_ns))) {
-                gil_unlock(gil);
-                return -ETIMEDOUT;
-        }
         gil->locked = 1;
         if (gil->last_holder != me) {
                 if (gil->last_holder != 0) {
@@ -173,40 +178,83 @@ gil_acquire_until(struct gil_thread *t, uint64_t until_ns)
         }
         if (gil_drop_is_asked(t))
                 __atomic_fetch_and(t->attention, ~GIL_DROP_BIT, __ATOMIC_RELAXED);
+}
+
+/* As gil_acquire_until(). The wait counts from `since_ns`, when that is not 0. */
+static int
+gil_acquire_since(struct gil_thread *t, uint64_t until_ns, uint64_t since_ns)
+{
+        struct gil *gil = t->gil;
+        bool is_free;
+
+        gil_lock(gil);
+        is_free = !gil->locked;
+        if (!is_free && until_ns != 0) {
+                since_ns = since_ns ? since_ns : clock_now_ns();
+                is_free = gil_await_release(t, until_ns);
+        }
+        if (since_ns)
+                gil_count_wait(t, since_ns);
+        if (is_free)
+                gil_take(t);
         gil_unlock(gil);
-        return 0;
+        return is_free ? 0 : -ETIMEDOUT;
+}
+
+int
+gil_acquire_until(struct gil_thread *t, uint64_t until_ns)
+{
+        return gil_acquire_since(t, until_ns, 0);
 }
 
 void
 gil_acquire(struct gil_thread *t)
 {
-        int r = gil_acquire_until(t, UINT64_MAX);
+        int r = gil_acquire_since(t, UINT64_MAX, 0);
 
         assert(r == 0);
         (void)r;
 }
 
-void
-gil_release(struct gil_thread *t)
+/* As gil_release(). Returns since when it had to wait for another thread to take it, or 0. That is read before the
+ * other can have it, so what two threads did while they were holders never overlaps. */
+static uint64_t
+gil_let_go(struct gil_thread *t)
 {
         struct gil *gil = t->gil;
         uint32_t me = t->id + 1;
+        uint64_t since_ns = 0;
 
         gil_lock(gil);
         assert(gil->locked && gil->last_holder == me);
         gil->locked = 0;
         pthread_cond_signal(&gil->released);
-        if (gil_drop_is_asked(t))
+        if (gil_drop_is_asked(t) && gil->waiters > 0) {
+                since_ns = clock_now_ns();
                 while (gil->last_holder == me && gil->waiters > 0)
                         gil_wait(gil, &gil->taken, UINT64_MAX);
+        }
         gil_unlock(gil);
+        return since_ns;
+}
+
+void
+gil_release(struct gil_thread *t)
+{
+        uint64_t since_ns = gil_let_go(t);
+
+        if (since_ns)
+                gil_count_wait(t, since_ns);
 }
 
 void
 gil_checkpoint(struct gil_thread *t)
 {
+        int r;
+
         if (!gil_drop_is_asked(t))
                 return;
-        gil_release(t);
-        gil_acquire(t);
+        r = gil_acquire_since(t, UINT64_MAX, gil_let_go(t));
+        assert(r == 0);
+        (void)r;
 }

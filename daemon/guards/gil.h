@@ -29,10 +29,11 @@ _Static_assert(sizeof(struct gil) <= LOCK_AREA_BYTES, "the segment has room for 
 /* What one thread knows of its own waiting; private to the thread. */
 struct gil_thread {
         struct gil *gil;
-        uint32_t *attention; /* the run's attention word, the same for all threads of the lock */
-        uint32_t id;         /* number of the thread within the run, from 0 */
-        uint64_t wait_ns;    /* time for which gil_acquire() found it locked */
-        uint64_t switches;   /* times this thread took it over from another */
+        uint32_t *attention;         /* the run's attention word, the same for all threads of the lock */
+        uint32_t id;                 /* number of the thread within the run, from 0 */
+        uint64_t wait_ns;            /* gil_acquire() found it locked, or gil_release() waited for the next holder */
+        uint64_t switches;           /* times this thread took it over from another */
+        const struct tracer *tracer; /* that notes what makes wait_ns up; NULL: nobody */
 };
 
 /* The bit in the attention word by which a waiter asks the holder to let go. All changes of the word are

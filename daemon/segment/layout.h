@@ -3,7 +3,7 @@
  * What lies in the shared-memory segment, and how it lies there.
  *
  *     header │ run (the current run: spec, start barrier, lock, totals) │ record │ slots[] │ seats[] │ ledger[] │
- *     race │ race_actors[]
+ *     race │ race_actors[] │ traces[] │ compare
  *
  * The supervisor creates it before any worker exists and the workers inherit the mapping over fork, but nobody
  * relies on that: the segment holds offsets and indices, never pointers, so that a later supervisor can map it
@@ -14,6 +14,8 @@
  *   slot       its worker, but for `kind`, `retire` and everything in it while no such worker lives (supervisor)
  *   seat       the worker that holds it; the supervisor when it is free (`word` by CAS from both)
  *   ledger     the owner of a line; the supervisor once the owner was reaped
+ *   trace      the worker on the seat of the same number; the supervisor while nobody is on it
+ *   compare    the supervisor
  *
  * A run becomes current by one store to run.current, after all else in it is complete. A worker takes a seat by a CAS
  * whose expected value contains the run's number, so whoever comes late for an old run cannot sit down in a new one.
@@ -22,9 +24,11 @@
 #define CONCD_LAYOUT_H
 
 #include "concd/workload.h"
+#include "segment/compare.h"
 #include "segment/journal.h"
 #include "segment/permits.h"
 #include "segment/race.h"
+#include "segment/trace.h"
 #include "shared/histogram.h"
 
 #include <sched.h>
@@ -36,7 +40,7 @@
 #define CACHE_LINE 64
 
 #define SEGMENT_MAGIC          UINT64_C(0x0064636e6f63600a)
-#define SEGMENT_LAYOUT_VERSION 3
+#define SEGMENT_LAYOUT_VERSION 4
 
 struct segment_header {
         uint64_t magic;
@@ -49,7 +53,8 @@ struct segment_header {
         uint32_t max_workers;
         uint32_t n_slots; /* 1 thread host + max_workers processes + max_workers threads */
         uint32_t ledger_chunks;
-        uint64_t off_run, off_record, off_slots, off_seats, off_ledger, off_race, off_race_actors;
+        uint64_t off_run, off_record, off_slots, off_seats, off_ledger, off_race, off_race_actors, off_traces,
+                off_compare;
         uint64_t checksum; /* of all before it, which never changes */
         /* The supervisor's pid and when it started: is this segment still in use? */
         _Atomic int32_t supervisor;
@@ -163,6 +168,9 @@ struct run_spec {
         struct ledger_geometry geometry;
         cpu_set_t cpus;
         uint64_t clock_overhead_ns;
+        uint32_t libc_native;   /* process workers without a parked thread are called */
+        uint32_t traced;        /* what is done is noted in traces[], and every task is timed */
+        uint64_t trace_join_ns; /* spans that are closer are joined: see trace_add() */
 };
 
 /* run.attention, the word that tasks look at. */

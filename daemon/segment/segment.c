@@ -16,7 +16,7 @@
 
 struct plan {
         uint64_t max_workers, ledger_chunks;
-        uint64_t run, record, slots, seats, ledger, race, race_actors, size;
+        uint64_t run, record, slots, seats, ledger, race, race_actors, traces, compare, size;
 };
 
 static uint64_t
@@ -37,7 +37,9 @@ plan_layout(uint32_t max_workers, uint32_t ledger_chunks)
         p.ledger = align_up(p.seats + max_workers * sizeof(struct seat));
         p.race = align_up(p.ledger + (uint64_t)ledger_chunks * sizeof(struct ledger_line));
         p.race_actors = align_up(p.race + sizeof(struct race));
-        p.size = align_up(p.race_actors + max_workers * sizeof(struct race_actor));
+        p.traces = align_up(p.race_actors + max_workers * sizeof(struct race_actor));
+        p.compare = align_up(p.traces + max_workers * sizeof(struct trace));
+        p.size = align_up(p.compare + sizeof(struct compare));
         return p;
 }
 
@@ -55,6 +57,8 @@ layout_hash(const struct plan *p)
                 sizeof(struct ledger_line),
                 sizeof(struct race),
                 sizeof(struct race_actor),
+                sizeof(struct trace),
+                sizeof(struct compare),
                 sizeof(struct run_spec),
                 LOCK_AREA_BYTES,
                 sizeof(struct histogram),
@@ -69,6 +73,8 @@ layout_hash(const struct plan *p)
                 p->ledger,
                 p->race,
                 p->race_actors,
+                p->traces,
+                p->compare,
                 p->size,
         };
 
@@ -110,6 +116,8 @@ point_into(struct segment *s, void *base)
         s->ledger = (void *)(b + s->header->off_ledger);
         s->race = (void *)(b + s->header->off_race);
         s->race_actors = (void *)(b + s->header->off_race_actors);
+        s->traces = (void *)(b + s->header->off_traces);
+        s->compare = (void *)(b + s->header->off_compare);
 }
 
 /* It is ours from now on. */
@@ -180,6 +188,8 @@ segment_create(struct segment *s, uid_t uid, const char *instance, uint32_t max_
         h->off_ledger = p.ledger;
         h->off_race = p.race;
         h->off_race_actors = p.race_actors;
+        h->off_traces = p.traces;
+        h->off_compare = p.compare;
         h->checksum = header_checksum(h);
         claim(h);
         point_into(s, h);
@@ -237,6 +247,7 @@ segment_check(const struct segment_header *h, uint64_t size, uid_t uid, const ch
         if (h->layout_hash != layout_hash(&p) || h->n_slots != 1 + 2 * h->max_workers || h->off_run != p.run ||
             h->off_record != p.record || h->off_slots != p.slots || h->off_seats != p.seats ||
             h->off_ledger != p.ledger || h->off_race != p.race || h->off_race_actors != p.race_actors ||
+            h->off_traces != p.traces || h->off_compare != p.compare ||
             h->size != p.size)
                 return unfit(reason, "another build of concd laid it out");
         if (size != p.size)

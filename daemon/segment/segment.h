@@ -21,6 +21,8 @@ struct segment {
         struct ledger_line *ledger;
         struct race *race;
         struct race_actor *race_actors; /* of seat i: [i] */
+        struct trace *traces;           /* one a seat */
+        struct compare *compare;
 };
 
 /* Slot numbers: the thread host, then the processes, then the threads. */

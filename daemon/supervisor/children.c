@@ -70,11 +70,14 @@ slot_clear(struct slot *slot, enum worker_kind kind, enum slot_state state)
 }
 
 static _Noreturn void
-child_main(struct supervisor *s, uint32_t slot, pid_t supervisor)
+child_main(const struct child *child, pid_t supervisor)
 {
-        if (slot == SLOT_THREAD_HOST)
+        struct supervisor *s = child->supervisor;
+
+        if (child->slot == SLOT_THREAD_HOST)
                 thread_host_main(&s->setup, &s->semaphores, supervisor);
-        process_worker_main(&s->setup, &s->semaphores, slot, supervisor);
+        s->setup.parked_thread = !child->native;
+        process_worker_main(&s->setup, &s->semaphores, child->slot, supervisor);
 }
 
 /* The supervisor has no signal handlers, and what it blocks waits until the child has found its own (process.c). */
@@ -84,7 +87,7 @@ fork_child(struct child *child)
         pid_t self = getpid(), pid = fork();
 
         if (pid == 0)
-                child_main(child->supervisor, child->slot, self);
+                child_main(child, self);
         return pid < 0 ? -errno : pid;
 }
 
@@ -121,6 +124,7 @@ spawn(struct child *child)
         int r;
 
         slot_clear(slot, child->slot == SLOT_THREAD_HOST ? WORKER_THREAD_HOST : WORKER_PROCESS, SLOT_STARTING);
+        child->native = s->children.native;
         pid = fork_child(child);
         if (pid < 0) {
                 slot_clear(slot, WORKER_NONE, SLOT_FREE);
@@ -194,7 +198,7 @@ wake_leavers(struct supervisor *s, bool threads)
         bool processes = false;
 
         for (uint32_t i = 1; i <= n; i++)
-                processes = processes || (s->children.child[i].pid && !s->children.child[i].wanted);
+                processes = processes || (s->children.child[i].pid && atomic_load(&s->setup.segment.slots[i].retire));
         if (processes)
                 children_call(&s->children, WORKER_PROCESS, n);
         if (threads)
@@ -250,8 +254,15 @@ respawn_later(struct child *child, unsigned ms)
         evtimer_add(child->respawn, &pause);
 }
 
+/* Is it a process worker of the flavour that is not wanted? */
+static bool
+is_of_other_flavour(const struct children *c, const struct child *child)
+{
+        return child->slot != SLOT_THREAD_HOST && child->pid && child->native != c->native;
+}
+
 int
-children_want(struct children *c, uint32_t processes, uint32_t threads)
+children_want(struct children *c, uint32_t processes, uint32_t threads, bool native)
 {
         struct supervisor *s = c->child[0].supervisor;
         struct segment *segment = &s->setup.segment;
@@ -259,6 +270,7 @@ children_want(struct children *c, uint32_t processes, uint32_t threads)
 
         c->processes = processes;
         c->threads = threads;
+        c->native = native;
         for (uint32_t i = 0; i <= segment->header->max_workers; i++) {
                 struct child *child = &c->child[i];
 
@@ -273,6 +285,9 @@ children_want(struct children *c, uint32_t processes, uint32_t threads)
                         evtimer_del(child->respawn);
                         if (child->pid)
                                 atomic_store(&segment->slots[i].retire, 1);
+                } else if (is_of_other_flavour(c, child)) {
+                        /* on_exited() forks it anew. */
+                        atomic_store(&segment->slots[i].retire, 1);
                 }
         }
         if (wake_leavers(s, want_threads(s, threads, true)))

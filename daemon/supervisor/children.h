@@ -22,6 +22,7 @@ struct child {
         int pidfd;
         struct event *exited, *respawn;
         bool wanted;           /* forked again when it dies */
+        bool native;           /* was forked without a parked thread */
         unsigned quick_deaths; /* in a row, each without a commit */
         unsigned false_starts; /* in a row: it could not be forked, or left before it was ready */
 };
@@ -29,6 +30,7 @@ struct child {
 struct children {
         struct child *child;         /* [slot] of the thread host and the processes */
         uint32_t processes, threads; /* wanted now */
+        bool native;                 /* process workers without a parked thread are wanted */
         uint64_t deaths;             /* ever, of those that were not told to leave */
         struct event *nudge;         /* while somebody has still to leave, or a thread could not be started */
 };
@@ -47,10 +49,11 @@ int children_init(struct children *c, struct supervisor *s);
 void children_deinit(struct children *c);
 
 /*
- * Has that many workers from now on: forks what is missing, tells the rest to leave as soon as they are idle.
- * 0, or -errno when a fork failed (logged); those that exist stay.
+ * Has that many workers from now on: forks what is missing, tells the rest to leave as soon as they are idle. Process
+ * workers have a parked thread (process.c), or none when `native`: who was forked the other way leaves too, and
+ * is forked anew when gone. 0, or -errno when a fork failed (logged); those that exist stay.
  */
-int children_want(struct children *c, uint32_t processes, uint32_t threads);
+int children_want(struct children *c, uint32_t processes, uint32_t threads, bool native);
 
 /* Are workers of a kind wanted that could not be started, for want of memory or the like? They are tried again, after a
  * pause. */

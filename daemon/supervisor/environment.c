@@ -58,14 +58,59 @@ read_word(const char *path, char *buf, size_t size)
 }
 
 double
-environment_steal_s(void)
+environment_steal_s(const cpu_set_t *cpus)
 {
         AUTO_FCLOSE FILE *f = fopen("/proc/stat", "re");
-        unsigned long long steal = 0;
+        AUTO_FREE char *line = NULL;
+        unsigned long long steal, sum = 0;
+        size_t size = 0;
+        int cpu;
 
-        if (!f || fscanf(f, "cpu %*u %*u %*u %*u %*u %*u %*u %llu", &steal) != 1)
-                return 0;
-        return (double)steal / (double)sysconf(_SC_CLK_TCK);
+        /* The lines of the CPUs come first. */
+        while (f && getline(&line, &size, f) > 0 && strncmp(line, "cpu", 3) == 0) {
+                if (sscanf(line, "cpu%d %*u %*u %*u %*u %*u %*u %*u %llu", &cpu, &steal) == 2 && cpu >= 0 &&
+                    cpu < CPU_SETSIZE && CPU_ISSET(cpu, cpus))
+                        sum += steal;
+        }
+        return (double)sum / (double)sysconf(_SC_CLK_TCK);
+}
+
+/* What cpufreq tells, or else the lines "cpu MHz" of /proc/cpuinfo. */
+static double
+read_frequencies(double *ret_sum)
+{
+        double n = 0, mhz;
+        char path[96], buf[32];
+
+        *ret_sum = 0;
+        for (long i = 0; i < sysconf(_SC_NPROCESSORS_CONF); i++) {
+                snprintf(path, sizeof(path), "/sys/devices/system/cpu/cpu%ld/cpufreq/scaling_cur_freq", i);
+                if (!read_word(path, buf, sizeof(buf)))
+                        continue;
+                *ret_sum += strtod(buf, NULL) / 1000;
+                n++;
+        }
+        if (n == 0) {
+                AUTO_FCLOSE FILE *f = fopen("/proc/cpuinfo", "re");
+                AUTO_FREE char *line = NULL;
+                size_t size = 0;
+
+                while (f && getline(&line, &size, f) > 0) {
+                        if (sscanf(line, "cpu MHz : %lf", &mhz) != 1)
+                                continue;
+                        *ret_sum += mhz;
+                        n++;
+                }
+        }
+        return n;
+}
+
+double
+environment_mhz(void)
+{
+        double sum, n = read_frequencies(&sum);
+
+        return n > 0 ? sum / n : 0;
 }
 
 static const char *
@@ -100,7 +145,7 @@ json_t *
 environment_describe(const cpu_set_t *cpus, double quota_cpus, bool parked_thread, double steal_s)
 {
         json_t *o = json_object();
-        double load = 0;
+        double load = 0, mhz = environment_mhz();
         char libc[64];
 
         snprintf(libc, sizeof(libc), "glibc %s", gnu_get_libc_version());
@@ -117,6 +162,7 @@ environment_describe(const cpu_set_t *cpus, double quota_cpus, bool parked_threa
         put_real(o, "steal_s", steal_s);
         put_bool(o, "parked_thread", parked_thread);
         put_string(o, "start_barrier", "spin-futex");
+        put_json(o, "mhz", mhz > 0 ? json_real(mhz) : json_null());
         put_string(o, "sanitizer", sanitizer());
         return o;
 }

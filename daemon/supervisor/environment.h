@@ -12,7 +12,10 @@
  * the run. Returns a new object, or NULL when out of memory. */
 json_t *environment_describe(const cpu_set_t *cpus, double quota_cpus, bool parked_thread, double steal_s);
 
-/* The machine's steal time since boot, in seconds. */
-double environment_steal_s(void);
+/* The mean clock of the CPUs in MHz, as far as the kernel tells; 0 when it does not. */
+double environment_mhz(void);
+
+/* The steal time of these CPUs since boot, in seconds; it is counted in ticks. */
+double environment_steal_s(const cpu_set_t *cpus);
 
 #endif

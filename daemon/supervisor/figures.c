@@ -114,11 +114,11 @@ figures_glance(const struct segment *s, struct ledger_sum *ret_sum, uint64_t *re
         *ret_elapsed_ns = start ? clock_now_ns() - start : 0;
 }
 
-static json_t *
-latency_to_json(const struct figures *f)
+json_t *
+figures_latency_to_json(const struct totals *totals, uint64_t clock_overhead_ns)
 {
-        const struct histogram *h = &f->totals.latency;
-        uint64_t every = MAX(f->totals.sample_every, 1);
+        const struct histogram *h = &totals->latency;
+        uint64_t every = MAX(totals->sample_every, 1);
         json_t *o;
 
         if (h->samples == 0)
@@ -133,7 +133,7 @@ latency_to_json(const struct figures *f)
         put_string(o, "method", every == 1 ? "each" : "sampled");
         put_integer(o, "every", every);
         put_integer(o, "samples", h->samples);
-        put_integer(o, "overhead_ns", f->clock_overhead_ns);
+        put_integer(o, "overhead_ns", clock_overhead_ns);
         return o;
 }
 
@@ -163,13 +163,13 @@ worker_to_json(const struct worker_figures *w, uint32_t seat)
         return o;
 }
 
-static json_t *
-workers_to_json(const struct figures *f)
+json_t *
+figures_workers_to_json(const struct worker_figures *workers, uint32_t n)
 {
         json_t *array = json_array();
 
-        for (uint32_t i = 0; i < f->n_workers; i++)
-                json_array_append_new(array, worker_to_json(&f->workers[i], i));
+        for (uint32_t i = 0; i < n; i++)
+                json_array_append_new(array, worker_to_json(&workers[i], i));
         return array;
 }
 
@@ -195,8 +195,8 @@ failures_to_json(const struct figures *f)
         return array;
 }
 
-static json_t *
-params_to_json(const struct variant *v)
+json_t *
+figures_params_to_json(const struct variant *v)
 {
         const struct concd_workload *w = workloads[v->workload];
         json_t *object = json_object();
@@ -213,9 +213,10 @@ static void
 put_variant(json_t *o, const struct figures *f, const struct variant *v)
 {
         put_string(o, "workload", workloads[v->workload]->name);
-        put_json(o, "params", params_to_json(v));
+        put_json(o, "params", figures_params_to_json(v));
         put_string(o, "mode", modes[v->mode].name);
         put_string(o, "spawn", spawns[v->spawn == SPAWN_POOL ? SPAWN_POOL : SPAWN_PER_TASK].name);
+        put_string(o, "libc", v->libc_native ? "native" : "threaded");
         put_integer(o, "workers", v->spawn == SPAWN_AT_ONCE ? 0 : v->workers);
         put_integer(o, "chunk", f->chunk);
         put_integer(o, "chunks", f->chunks);
@@ -261,8 +262,8 @@ put_timing(json_t *o, const struct figures *f)
         put_bool(o, "cpu_complete", f->cpu_complete);
         put_real(o, "tasks_per_s", wall > 0 ? (double)f->sum.done / wall : 0);
         put_real(o, "cores_busy", f->wall_ns ? (double)(user + system) / (double)f->wall_ns : 0);
-        put_json(o, "latency_ns", latency_to_json(f));
-        put_json(o, "workers_detail", workers_to_json(f));
+        put_json(o, "latency_ns", figures_latency_to_json(&f->totals, f->clock_overhead_ns));
+        put_json(o, "workers_detail", figures_workers_to_json(f->workers, f->n_workers));
         put_bool(o, "timing_valid", f->resumed == 0);
 }
 
@@ -279,6 +280,6 @@ figures_to_result(const struct figures *f, const struct variant *v, const struct
         put_integer(o, "resumed", context->resumed);
         put_timing(o, f);
         put_json(o, "environment",
-                 environment_describe(&v->cpus, context->quota_cpus, context->parked_thread, f->steal_s));
+                 environment_describe(&v->cpus, context->quota_cpus, !v->libc_native, f->steal_s));
         return o;
 }

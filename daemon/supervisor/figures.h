@@ -42,8 +42,12 @@ struct result_context {
         const char *id, *state, *reason;
         uint32_t resumed; /* supervisors that took the job over */
         double quota_cpus;
-        bool parked_thread;
 };
+
+/* Parts of results: WorkerDetail[], Latency (or null), and the parameters of the variant's workload. */
+json_t *figures_workers_to_json(const struct worker_figures *workers, uint32_t n);
+json_t *figures_latency_to_json(const struct totals *totals, uint64_t clock_overhead_ns);
+json_t *figures_params_to_json(const struct variant *v);
 
 /* RunResult of the IDL; NULL when out of memory. */
 json_t *figures_to_result(const struct figures *f, const struct variant *v, const struct result_context *context);

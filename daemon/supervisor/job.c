@@ -60,7 +60,7 @@ job_new(const char *id, uid_t uid, const char *method, json_t *request, struct p
         job->uid = uid;
         job->method = strdup(method);
         job->user = user_name(uid);
-        job->summary = variant_summary(&plan->variants[0]);
+        job->summary = plan_summary(plan);
         job->request = json_incref(request);
         if (!job->method || !job->user || !job->summary) {
                 job_free(job);

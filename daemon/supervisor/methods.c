@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* The methods of org.concd: one handler each, gathered in the table at the end. */
+#include "shared/clock.h"
 #include "shared/log.h"
 #include "supervisor/describe.h"
+#include "supervisor/fields.h"
 #include "supervisor/record.h"
 #include "supervisor/request.h"
 #include "supervisor/status.h"
@@ -9,17 +11,29 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/random.h>
 
 /* ── watchers ── */
 
 static json_t *
 job_reply(struct supervisor *s, const struct job *job)
 {
-        bool ended = job_has_ended(job), is_race = strcmp(job->method, "Race") == 0;
+        /* What the reply calls the result of a job that this method made. */
+        static const struct {
+                const char *method, *member;
+        } rows[] = {{"Run", "result"}, {"Race", "race"}, {"Compare", "compare"}};
+        json_t *o = json_object();
 
-        return json_pack("{s:s, s:s, s:s?, s:o, s:O?, s:O?}", "id", job->id, "state", job_state_name(job->state),
-                         "reason", job->reason, "progress", ended ? json_null() : runner_progress(s, job), "result",
-                         is_race ? NULL : job->result, "race", is_race ? job->result : NULL);
+        put_string(o, "id", job->id);
+        put_string(o, "state", job_state_name(job->state));
+        put_string(o, "reason", job->reason);
+        put_json(o, "progress", job_has_ended(job) ? json_null() : runner_progress(s, job));
+        for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+                bool is_it = job->result && strcmp(job->method, rows[i].method) == 0;
+
+                put_json(o, rows[i].member, is_it ? json_incref(job->result) : json_null());
+        }
+        return o;
 }
 
 static void
@@ -189,6 +203,17 @@ has_room(struct supervisor *s, struct call *call)
         return true;
 }
 
+/* Short enough to be read aloud. */
+static uint64_t
+draw_seed(void)
+{
+        uint64_t random;
+
+        if (getrandom(&random, sizeof(random), 0) != sizeof(random))
+                random = clock_now_ns();
+        return random % 1000000;
+}
+
 int
 supervisor_make_plan(const struct supervisor *s, const char *method, json_t *parameters, struct plan *ret,
                      struct bad_value *bad)
@@ -200,11 +225,15 @@ supervisor_make_plan(const struct supervisor *s, const char *method, json_t *par
                 .deadline_ns = s->config.deadline_ns,
                 .cpus = s->cpus,
                 .quota_cpus = s->quota_cpus,
+                .libc_native = !s->config.parked_thread,
+                .seed = draw_seed(),
         };
         struct variant variant;
         uint64_t deadline_ns;
         int r;
 
+        if (strcmp(method, "Compare") == 0)
+                return request_parse_compare(parameters, &limits, ret, bad);
         if (strcmp(method, "Run") == 0)
                 r = request_parse_run(parameters, &limits, &variant, &deadline_ns, bad);
         else if (strcmp(method, "Race") == 0)
@@ -239,7 +268,8 @@ submit(struct supervisor *s, struct call *call, const char *method, json_t *p, c
 
         if (!has_room(s, call) || !make_plan(s, call, method, p, &plan))
                 return;
-        request = request_of_variant(p, &plan.variants[0], plan.deadline_ns);
+        request = plan.is_comparison ? request_of_comparison(p, &plan)
+                                     : request_of_variant(p, &plan.variants[0], plan.deadline_ns);
         if (request)
                 job = job_new(id, call_peer(call)->uid, method, request, &plan);
         if (!job) {
@@ -302,6 +332,12 @@ handle_race(void *userdata, struct call *call, json_t *p)
 }
 
 static void
+handle_compare(void *userdata, struct call *call, json_t *p)
+{
+        handle_job(userdata, call, "Compare", p);
+}
+
+static void
 handle_wait(void *userdata, struct call *call, json_t *p)
 {
         struct supervisor *s = userdata;
@@ -358,6 +394,7 @@ const struct service_method supervisor_methods[] = {
         {"Describe", describe_handle, NULL},
         {"Run", handle_run, request_allowed},
         {"Race", handle_race, request_allowed},
+        {"Compare", handle_compare, request_allowed},
         {"Wait", handle_wait, NULL},
         {"Jobs", handle_jobs, NULL},
         {"Cancel", handle_cancel, NULL},

@@ -419,6 +419,6 @@ race_figures_to_result(const struct segment *s, const struct figures *f, const s
         put_json(o, "spans", v->race.timeline ? spans_to_json(s->race_actors, f->n_workers) : json_array());
         put_integer(o, "restarts", f->restarts);
         put_json(o, "environment",
-                 environment_describe(&v->cpus, context->quota_cpus, context->parked_thread, f->steal_s));
+                 environment_describe(&v->cpus, context->quota_cpus, !v->libc_native, f->steal_s));
         return o;
 }

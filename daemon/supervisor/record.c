@@ -4,8 +4,54 @@
 #include "protocol/json-memory.h"
 #include "segment/seat.h"
 #include "shared/log.h"
+#include "supervisor/fields.h"
 
 #include <string.h>
+
+/* An entry that is longer would push too many others out of the journal. */
+#define ENTRY_BYTES (JOURNAL_BYTES / 8)
+
+/* What a comparison can do without, the largest and least needed first: pictures, and the evidence of each worker. */
+static const char *const ornaments[] = {"spans", "latency_bins", "workers_detail"};
+
+/* Takes one of them out of every variant of a result, which is ours alone. What is gone is not counted any more. */
+static void
+drop_ornament(json_t *result, const char *ornament)
+{
+        json_t *variant;
+        size_t i;
+
+        json_array_foreach(json_object_get(result, "variants"), i, variant)
+        {
+                json_int_t dropped = json_integer_value(json_object_get(variant, "spans_dropped"));
+
+                if (strcmp(ornament, "spans") == 0)
+                        dropped += (json_int_t)json_array_size(json_object_get(variant, "spans"));
+                if (strcmp(ornament, "workers_detail") == 0)
+                        put_integer(variant, "evidence_rounds", 0);
+                put_integer(variant, "spans_dropped", (uint64_t)dropped);
+                put_json(variant, ornament, json_array());
+        }
+}
+
+/* A shorter text, as far as that is possible; `text` is freed. */
+static char *
+shorten(char *text, json_t *json)
+{
+        json_t *result = json_deep_copy(json_object_get(json, "result"));
+
+        if (!json_is_array(json_object_get(result, "variants"))) {
+                json_decref(result);
+                return text;
+        }
+        put_json(json, "result", result);
+        for (size_t i = 0; text && strlen(text) > ENTRY_BYTES && i < ARRAY_SIZE(ornaments); i++) {
+                drop_ornament(result, ornaments[i]);
+                free(text);
+                text = json_dumps(json, JSON_COMPACT);
+        }
+        return text;
+}
 
 /* Malloc'ed; NULL when out of memory, which is logged: the job then does not survive its supervisor. */
 static char *
@@ -14,6 +60,8 @@ job_text(const struct job *job)
         AUTO_JSON json_t *json = job_to_json(job);
         char *text = json ? json_dumps(json, JSON_COMPACT) : NULL;
 
+        if (text && strlen(text) > ENTRY_BYTES)
+                text = shorten(text, json);
         if (json_memory_failed())
                 free(TAKE(text));
         if (!text)

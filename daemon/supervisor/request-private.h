@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the requests of all methods are read with; only for request.c and request-race.c. */
+/* What the requests of all methods are read with; only for request.c, request-race.c and request-compare.c. */
 #ifndef CONCD_REQUEST_PRIVATE_H
 #define CONCD_REQUEST_PRIVATE_H
 

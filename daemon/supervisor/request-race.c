@@ -379,7 +379,7 @@ int
 request_parse_race(json_t *parameters, const struct request_limits *limits, struct variant *ret,
                    uint64_t *ret_deadline_ns, struct bad_value *bad)
 {
-        struct variant v = {.is_race = true, .spawn = SPAWN_POOL};
+        struct variant v = {.is_race = true, .spawn = SPAWN_POOL, .libc_native = limits->libc_native};
         uint64_t deadline_ns = limits->deadline_ns;
         int r = parse_scenario(parameters, &v.race, bad);
 

@@ -198,6 +198,24 @@ parse_mode(json_t *p, struct variant *v, struct bad_value *bad)
         return 0;
 }
 
+static const char *const libcs[] = {"threaded", "native"};
+
+static const char *
+name_of_libc(size_t i)
+{
+        return i < ARRAY_SIZE(libcs) ? libcs[i] : NULL;
+}
+
+static int
+parse_libc(json_t *p, const struct request_limits *limits, struct variant *v, struct bad_value *bad)
+{
+        uint32_t libc = limits->libc_native;
+        int r = request_parse_name(p, "libc", name_of_libc, &libc, bad);
+
+        v->libc_native = libc == 1;
+        return r;
+}
+
 int
 request_parse_cpus(json_t *p, const struct request_limits *limits, struct variant *v, struct bad_value *bad)
 {
@@ -340,6 +358,8 @@ request_parse_run(json_t *parameters, const struct request_limits *limits, struc
         if (r == 0)
                 r = parse_mode(parameters, &v, bad);
         if (r == 0)
+                r = parse_libc(parameters, limits, &v, bad);
+        if (r == 0)
                 r = request_parse_cpus(parameters, limits, &v, bad);
         if (r == 0)
                 r = parse_workers(parameters, limits, &v, bad);
@@ -373,6 +393,8 @@ request_of_variant(json_t *parameters, const struct variant *v, uint64_t deadlin
         put_json(o, "cpus", cpus);
         put_integer(o, v->is_race ? "actors" : "workers", v->spawn == SPAWN_AT_ONCE ? 0 : v->workers);
         put_integer_or_null(o, v->is_race ? "trials" : "count", v->count);
+        if (!v->is_race)
+                put_string(o, "libc", libcs[v->libc_native]);
         put_integer_or_null(o, "deadline_ns", deadline_ns);
         return o;
 }
@@ -385,6 +407,9 @@ request_allowed(const char *field)
         } rows[] = {
                 {"count", "a whole number from 1 to 1000000000000000"},
                 {"trials", "a whole number from 1 to 1000000000000"},
+                {"rounds", "a whole number from 10 to 1000"},
+                {"seed", "a whole number from 0 to 4294967295"},
+                {"precision", "a number from 0.001 to 0.5"},
                 {"permits", "a whole number from 1 on"},
                 {"actors", "a whole number from 1 to max_workers"},
                 {"widen_ns", "a whole number from 0 to 1000000"},

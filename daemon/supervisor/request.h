@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* From the parameters of a call to a checked variant: of Run in request.c, of Race in request-race.c. */
+/* From the parameters of a call to a checked variant or plan: of Run in request.c, of Race in request-race.c, of
+ * Compare in request-compare.c. */
 #ifndef CONCD_REQUEST_H
 #define CONCD_REQUEST_H
 
@@ -19,6 +20,8 @@ struct request_limits {
         uint64_t deadline_ns; /* for jobs that name none */
         cpu_set_t cpus;       /* where the daemon may run */
         double quota_cpus;    /* 0 is none */
+        bool libc_native;     /* for jobs that do not say */
+        uint64_t seed;        /* of a comparison that names none */
 };
 
 /* Checks `parameters` (which fit the IDL) and fills in the defaults. 0; -EINVAL with *bad set; or -ENOMEM. */
@@ -29,11 +32,19 @@ int request_parse_run(json_t *parameters, const struct request_limits *limits, s
 int request_parse_race(json_t *parameters, const struct request_limits *limits, struct variant *ret,
                        uint64_t *ret_deadline_ns, struct bad_value *bad);
 
+/* The whole plan of a call of Compare; *ret is the caller's. */
+int request_parse_compare(json_t *parameters, const struct request_limits *limits, struct plan *ret,
+                          struct bad_value *bad);
+
 /* The parameters of Run or Race that make the same variant again on any later day: what was left to the daemon's choice
  * is filled in. A new object, NULL when out of memory. */
 json_t *request_of_variant(json_t *parameters, const struct variant *v, uint64_t deadline_ns);
 
-/* What a field of Run or Race allows, for values that are not even of its type; NULL where the type says it all. */
+/* The same of a comparison. */
+json_t *request_of_comparison(json_t *parameters, const struct plan *plan);
+
+/* What a field of Run, Race or Compare allows, for values that are not even of its type; NULL where the type says it
+ * all. */
 const char *request_allowed(const char *field);
 
 /* 32 lower-case hexadecimal digits? */

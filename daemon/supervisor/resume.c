@@ -53,7 +53,7 @@ spec_is_sound(const struct segment *segment, const struct variant *v, bool warmu
         if (variant_geometry(v, warmup, segment->header->ledger_chunks, &geometry, NULL) != 0)
                 return unsound(reason, "it does not fit into the ledger");
         if (spec->is_race != v->is_race || spec->workload != v->workload || spec->mode != v->mode ||
-            spec->spawn != v->spawn || spec->seats != v->workers ||
+            spec->spawn != v->spawn || spec->libc_native != v->libc_native || spec->seats != v->workers ||
             memcmp(spec->params, v->params, sizeof(spec->params)) != 0 || !CPU_EQUAL(&spec->cpus, &v->cpus) ||
             memcmp(&spec->geometry, &geometry, sizeof(geometry)) != 0)
                 return unsound(reason, "its run is not the one that its request makes");
@@ -220,9 +220,11 @@ can_go_on(struct supervisor *s, struct job *job, char reason[RESUME_REASON_MAX])
             r->stop_state > JOB_LOST || r->stop_state == JOB_RUNNING ||
             strnlen(r->stop_reason, sizeof(r->stop_reason)) == sizeof(r->stop_reason) || r->started_ns > clock_now_ns())
                 return unsound(reason, "its record is damaged");
+        if (job->plan.is_comparison && record_run_of(segment->record) > 0 && !comparison_is_sound(segment, &job->plan))
+                return unsound(reason, "its record is damaged");
         step = &job->plan.steps[record_step_of(segment->record)];
         return !record_run_is_open(segment) ||
-               resume_run_is_sound(segment, &job->plan.variants[step->variant], step->warmup, reason);
+               resume_run_is_sound(segment, &job->plan.variants[step->variant], step->kind == STEP_WARMUP, reason);
 }
 
 /* No run: the next one begins the numbers anew, which nobody remembers. */

@@ -19,6 +19,7 @@
 #include "protocol/json-memory.h"
 #include "shared/clock.h"
 #include "shared/log.h"
+#include "supervisor/compare-figures.h"
 #include "supervisor/environment.h"
 #include "supervisor/fields.h"
 #include "supervisor/race-figures.h"
@@ -42,16 +43,31 @@
 static void run_open(struct supervisor *s);
 static void job_finish(struct supervisor *s);
 
+static const struct step *
+present_step(const struct runner *r)
+{
+        return &r->job->plan.steps[r->step];
+}
+
 static const struct variant *
 present_variant(const struct runner *r)
 {
-        return &r->job->plan.variants[r->job->plan.steps[r->step].variant];
+        return &r->job->plan.variants[present_step(r)->variant];
 }
 
 static bool
 by_duration(const struct runner *r)
 {
-        return present_variant(r)->count == 0 && !r->job->plan.steps[r->step].warmup;
+        return present_variant(r)->count == 0 && present_step(r)->kind != STEP_WARMUP;
+}
+
+/* Is the present run one whose figures are kept? */
+static bool
+is_kept(const struct runner *r)
+{
+        enum step_kind kind = present_step(r)->kind;
+
+        return (kind == STEP_MEASURED || kind == STEP_TRACED) && !r->cold;
 }
 
 static const char no_memory_for_result[] = "out of memory while its result was put together";
@@ -168,6 +184,7 @@ runner_deinit(struct runner *r)
         free(r->cause);
         free(r->stop_reason);
         figures_free(r->last);
+        comparison_free(r->comparison);
         if (r->race_semaphore)
                 sem_close(r->race_semaphore);
 }
@@ -184,7 +201,8 @@ start_ticks(struct supervisor *s)
         const struct timeval tick = to_timeval(RUNNER_TICK_NS);
         uint64_t timeout_ms = present_variant(&s->runner)->timeout_ns / NS_PER_MS;
 
-        if (event_add(s->runner.tick, &tick) < 0)
+        /* It goes on from one run of a job to the next: they may all be shorter than it. */
+        if (!event_pending(s->runner.tick, EV_TIMEOUT, NULL) && event_add(s->runner.tick, &tick) < 0)
                 runner_stop(s, JOB_FAILED, "out of memory");
         if (timeout_ms) {
                 struct timeval look = to_timeval(MAX(MIN(timeout_ms / 4, STALL_MS), STALL_MIN_MS) * NS_PER_MS);
@@ -206,6 +224,7 @@ reset_seats(struct supervisor *s, uint32_t seats)
 
                 if (i < seats) {
                         memset(seat, 0, sizeof(*seat));
+                        trace_reset(&segment->traces[i]);
                         s->runner.stalls[i] = (struct stall){.since_ns = clock_now_ns()};
                 }
                 /* A seat beyond the number of seats has an older run's number, so nobody takes it. */
@@ -214,7 +233,7 @@ reset_seats(struct supervisor *s, uint32_t seats)
 }
 
 static int
-reset_run(struct supervisor *s, const struct variant *v, bool warmup)
+reset_run(struct supervisor *s, const struct variant *v, const struct step *step)
 {
         struct segment *segment = &s->setup.segment;
         struct run *run = segment->run;
@@ -229,10 +248,15 @@ reset_run(struct supervisor *s, const struct variant *v, bool warmup)
                 .seats = v->workers,
                 .cpus = v->cpus,
                 .clock_overhead_ns = s->clock_overhead_ns,
+                .libc_native = v->libc_native,
         };
+        if (step->kind == STEP_TRACED) {
+                spec->traced = true;
+                spec->trace_join_ns = comparison_join_ns(segment, &s->runner.job->plan, step->variant);
+        }
         memcpy(spec->params, v->params, sizeof(spec->params));
         /* Checked when the request was. */
-        if (variant_geometry(v, warmup, segment->header->ledger_chunks, &spec->geometry, NULL) != 0)
+        if (variant_geometry(v, step->kind == STEP_WARMUP, segment->header->ledger_chunks, &spec->geometry, NULL) != 0)
                 return -EINVAL;
         ledger_reset(segment->ledger, &spec->geometry);
         __atomic_store_n(&run->attention, 0, __ATOMIC_RELAXED);
@@ -254,17 +278,38 @@ reset_run(struct supervisor *s, const struct variant *v, bool warmup)
         return r;
 }
 
+/* Workers of a kind that the plan needs at most, so that none has to be made within it; of processes only those of the
+ * flavour. */
+static uint32_t
+most_workers(const struct plan *plan, enum worker_kind kind, bool native)
+{
+        uint32_t most = 0;
+
+        for (uint32_t i = 0; i < plan->n_variants; i++) {
+                const struct variant *v = &plan->variants[i];
+
+                if (variant_kind(v) == kind && (kind != WORKER_PROCESS || v->libc_native == native))
+                        most = MAX(most, v->workers);
+        }
+        return most;
+}
+
 static int
 want_workers(struct supervisor *s, const struct variant *v)
 {
-        enum worker_kind kind = variant_kind(v);
-        uint32_t processes = s->processes, threads = s->threads;
+        const struct plan *plan = &s->runner.job->plan;
+        bool usual = !s->config.parked_thread;
+        /* A run of threads is not disturbed by forking processes anew. */
+        bool native = variant_kind(v) == WORKER_PROCESS ? v->libc_native : s->children.native;
+        uint32_t processes = most_workers(plan, WORKER_PROCESS, native);
+        bool is_usual_only = native == usual && most_workers(plan, WORKER_PROCESS, !usual) == 0;
 
-        if (kind == WORKER_PROCESS)
-                processes = MAX(processes, v->workers);
-        else
-                threads = MAX(threads, v->workers);
-        return children_want(&s->children, processes, threads);
+        /* The rest of the pool changes its flavour when the job is over: forking it now would disturb the run. */
+        if (is_usual_only)
+                processes = MAX(processes, s->processes);
+        s->runner.cold = s->runner.cold || (plan->is_comparison && native != s->children.native);
+        return children_want(&s->children, processes, MAX(s->threads, most_workers(plan, WORKER_THREAD, false)),
+                             native);
 }
 
 static void
@@ -273,7 +318,7 @@ run_activate(struct runner *r)
         r->active = true;
         r->begun = r->stopping = r->broken = false;
         r->kills_in_vain = r->done_at_kill = 0;
-        r->steal_before_s = environment_steal_s();
+        r->steal_before_s = environment_steal_s(&present_variant(r)->cpus);
 }
 
 /* All that is the run's stands in the segment: lets the workers in. */
@@ -300,7 +345,7 @@ run_open(struct supervisor *s)
         /* Before anything of the run before it is lost. */
         record_step(s->setup.segment.record, r->step, r->run);
         run_activate(r);
-        result = reset_run(s, v, r->job->plan.steps[r->step].warmup);
+        result = reset_run(s, v, present_step(r));
         if (result < 0) {
                 runner_stop(s, JOB_FAILED,
                             v->is_race ? "its guard cannot be made: see the daemon's log"
@@ -314,25 +359,38 @@ run_open(struct supervisor *s)
         run_call(s);
 }
 
-static void
+/* 0, or -ENOMEM: then it can only be finished. */
+static int
 take_job(struct runner *r, struct job *job)
 {
         uint64_t elapsed = clock_now_ns() - job->started_ns, deadline = job->plan.deadline_ns;
 
         r->job = job;
         r->step = 0;
+        r->cold = false;
         r->stop_state = JOB_DONE;
         if (deadline) {
                 struct timeval left = to_timeval(deadline > elapsed ? deadline - elapsed : 0);
 
                 evtimer_add(r->deadline, &left);
         }
+        if (!job->plan.is_comparison)
+                return 0;
+        r->comparison = comparison_new(&job->plan);
+        if (r->comparison)
+                return 0;
+        lose_figures(r);
+        return -ENOMEM;
 }
 
 void
 runner_start(struct supervisor *s, struct job *job)
 {
-        take_job(&s->runner, job);
+        if (take_job(&s->runner, job) < 0) {
+                job_finish(s);
+                return;
+        }
+        comparison_begin(&s->setup.segment);
         run_open(s);
         runner_poll(s);
 }
@@ -345,7 +403,7 @@ run_abandon(struct supervisor *s, bool open)
 {
         struct runner *r = &s->runner;
 
-        if (open && !r->job->plan.steps[r->step].warmup) {
+        if (open && is_kept(r) && !r->comparison) {
                 totals_complete(&s->setup.segment);
                 if (figures_collect(&s->setup.segment, &r->last) < 0)
                         lose_figures(r);
@@ -356,17 +414,29 @@ run_abandon(struct supervisor *s, bool open)
 void
 runner_resume(struct supervisor *s, struct job *job)
 {
-        const struct record_running *record = &s->setup.segment.record->running;
+        struct segment *segment = &s->setup.segment;
+        const struct record_running *record = &segment->record->running;
         struct runner *r = &s->runner;
-        bool open = record_run_is_open(&s->setup.segment);
+        bool open = record_run_is_open(segment);
 
-        take_job(r, job);
-        r->step = record_step_of(s->setup.segment.record);
-        r->run = record_run_of(s->setup.segment.record);
+        r->run = record_run_of(segment->record);
+        if (take_job(r, job) < 0) {
+                job_finish(s);
+                return;
+        }
+        r->step = record_step_of(segment->record);
+        if (r->run == 0)
+                comparison_begin(segment); /* killed before it did so itself */
         if (record->stop_state) {
                 r->stop_state = record->stop_state;
                 r->stop_reason = *record->stop_reason ? strdup(record->stop_reason) : NULL;
                 run_abandon(s, open);
+        } else if (r->comparison) {
+                /* What was under way is begun again: its time would be worth nothing. */
+                segment->compare->repeating += open && present_step(r)->kind == STEP_MEASURED;
+                r->cold = true;
+                run_open(s);
+                runner_poll(s);
         } else if (present_variant(r)->count == 0 || present_variant(r)->is_race) {
                 r->stop_state = JOB_INTERRUPTED;
                 r->stop_reason = strdup(present_variant(r)->is_race
@@ -421,6 +491,38 @@ report_rescues(struct supervisor *s)
                             rescues);
 }
 
+/* The run that was closed yielded this; it may be the comparison's. */
+static void
+keep_figures(struct supervisor *s)
+{
+        struct runner *r = &s->runner;
+
+        figures_free(r->last);
+        r->last = NULL;
+        totals_complete(&s->setup.segment);
+        if (figures_collect(&s->setup.segment, &r->last) < 0) {
+                lose_figures(r);
+                return;
+        }
+        r->last->steal_s = environment_steal_s(&present_variant(r)->cpus) - r->steal_before_s;
+        if (r->comparison && r->stop_state == JOB_DONE &&
+            comparison_take(r->comparison, &s->setup.segment, &r->job->plan, r->step, TAKE(r->last)) < 0)
+                lose_figures(r);
+}
+
+/* A step for which workers were forked anew is run once more, now that they are warm. */
+static uint32_t
+next_step(struct supervisor *s)
+{
+        struct runner *r = &s->runner;
+        bool again = r->cold && present_step(r)->kind >= STEP_MEASURED;
+
+        r->cold = false;
+        if (again)
+                return r->step;
+        return r->comparison ? comparison_next(r->comparison, &s->setup.segment, &r->job->plan, r->step) : r->step + 1;
+}
+
 static void
 run_close(struct supervisor *s)
 {
@@ -428,29 +530,22 @@ run_close(struct supervisor *s)
         struct run *run = s->setup.segment.run;
 
         atomic_store(&run->current, current_pack(r->run, WORKER_NONE, false));
-        event_del(r->tick);
         event_del(r->stall);
         event_del(r->duration);
         event_del(r->kill);
         r->active = false;
         /* What a warm-up did is discarded, also when it was cut short. */
-        if (!r->job->plan.steps[r->step].warmup) {
-                figures_free(r->last);
-                r->last = NULL;
-                totals_complete(&s->setup.segment);
-                if (figures_collect(&s->setup.segment, &r->last) == 0)
-                        r->last->steal_s = environment_steal_s() - r->steal_before_s;
-                else
-                        lose_figures(r);
-        }
+        if (is_kept(r))
+                keep_figures(s);
         report_rescues(s);
         race_run_close(s);
         supervisor_refresh_semaphores(s);
-        if (r->stop_state == JOB_DONE && ++r->step < r->job->plan.n_steps) {
+        if (r->stop_state == JOB_DONE)
+                r->step = next_step(s);
+        if (r->stop_state == JOB_DONE && r->step < r->job->plan.n_steps)
                 run_open(s);
-                return;
-        }
-        job_finish(s);
+        else
+                job_finish(s);
 }
 
 static void
@@ -472,38 +567,49 @@ static void
 judge(struct supervisor *s)
 {
         struct runner *r = &s->runner;
+        uint64_t failed, done;
         char reason[128];
 
-        if (r->stop_state != JOB_DONE || !r->last)
+        if (r->stop_state != JOB_DONE || (!r->last && !r->comparison))
                 return;
         if (r->job->plan.variants[0].is_race) {
                 judge_race(s);
                 return;
         }
-        if (r->last->sum.failed == 0)
+        if (r->comparison) {
+                failed = comparison_failed(&s->setup.segment, &r->job->plan, &done);
+        } else {
+                failed = r->last->sum.failed;
+                done = r->last->sum.done;
+        }
+        if (failed == 0)
                 return;
-        snprintf(reason, sizeof(reason), "%" PRIu64 " of %" PRIu64 " tasks failed", r->last->sum.failed,
-                 r->last->sum.done);
+        snprintf(reason, sizeof(reason), "%" PRIu64 " of %" PRIu64 " tasks failed", failed, done);
         r->stop_state = JOB_FAILED;
         r->stop_reason = strdup(reason);
 }
 
 static json_t *
-result_of(const struct segment *segment, const struct variant *v, const struct figures *figures,
-          const struct result_context *context)
+result_of(const struct supervisor *s, const struct job *job, const struct result_context *context)
 {
+        const struct segment *segment = &s->setup.segment;
+        const struct variant *v = &job->plan.variants[0];
+        const struct figures *figures = s->runner.last;
+
+        if (s->runner.comparison)
+                return compare_figures_to_result(segment, &job->plan, s->runner.comparison,
+                                                 clock_now_ns() - job->started_ns, context);
         return v->is_race ? race_figures_to_result(segment, figures, v, context)
                           : figures_to_result(figures, v, context);
 }
 
 /* Twice, because memory may be short for a moment only. */
 static void
-put_result(const struct segment *segment, struct job *job, const struct figures *figures,
-           const struct result_context *context)
+put_result(const struct supervisor *s, struct job *job, const struct result_context *context)
 {
         for (int tried = 0; tried < 2 && !job->result; tried++) {
                 json_memory_failed(); /* whatever failed before was somebody else's */
-                job->result = result_of(segment, &job->plan.variants[0], figures, context);
+                job->result = result_of(s, job, context);
                 if (json_memory_failed()) {
                         json_decref(job->result);
                         job->result = NULL;
@@ -525,21 +631,23 @@ job_finish(struct supervisor *s)
                 .id = job->id,
                 .resumed = s->setup.segment.record->running.resumed,
                 .quota_cpus = s->quota_cpus,
-                .parked_thread = s->setup.parked_thread,
         };
 
         judge(s);
+        event_del(r->tick);
         event_del(r->deadline);
         job->state = r->stop_state;
         job->reason = TAKE(r->stop_reason);
         context.state = job_state_name(job->state);
         context.reason = job->reason;
-        if (r->last)
-                put_result(&s->setup.segment, job, r->last, &context);
+        if (r->comparison ? s->setup.segment.compare->taken > 0 : r->last != NULL)
+                put_result(s, job, &context);
         figures_free(r->last);
+        comparison_free(r->comparison);
         r->last = NULL;
+        r->comparison = NULL;
         r->job = NULL;
-        if (children_want(&s->children, s->processes, s->threads) < 0)
+        if (children_want(&s->children, s->processes, s->threads, !s->config.parked_thread) < 0)
                 log_warning("the pool is short of workers");
         supervisor_on_job_end(s, job);
 }
@@ -550,6 +658,7 @@ on_begin(struct supervisor *s)
         struct runner *r = &s->runner;
 
         r->begun = true;
+        r->steal_before_s = environment_steal_s(&present_variant(r)->cpus);
         for (uint32_t i = 0; i < s->setup.segment.run->spec.seats; i++)
                 r->stalls[i].since_ns = clock_now_ns();
         if (by_duration(r)) {
@@ -669,6 +778,43 @@ glance_at_race(const struct segment *segment, struct ledger_sum *ret)
         *ret = (struct ledger_sum){.done = tally.trials, .failed = race_figures_failed(segment->race, &tally)};
 }
 
+/* How much of the whole job is done, when `within` of its present step is; below 0 when nobody knows. */
+static double
+share_of_job(const struct supervisor *s, const struct job *job, double within)
+{
+        const struct plan *plan = &job->plan;
+
+        if (job->state != JOB_RUNNING)
+                return 0;
+        if (within < 0 || (plan->is_comparison && plan->comparison.precision > 0))
+                return -1;
+        return (s->runner.step + MIN(within, 1)) / plan->n_steps;
+}
+
+/* Of a step of which so much is done, in so long; below 0 when nobody knows. */
+static double
+share_of_step(const struct step *step, const struct variant *v, uint64_t done, uint64_t elapsed_ns)
+{
+        uint64_t total = step->kind == STEP_WARMUP ? v->warmup : v->count;
+
+        if (total > 0)
+                return (double)done / (double)total;
+        return v->duration_ns > 0 ? (double)elapsed_ns / (double)v->duration_ns : -1;
+}
+
+static void
+put_place(const struct supervisor *s, const struct job *job, const struct step *step, double within, json_t *o)
+{
+        double share = share_of_job(s, job, within);
+
+        put_integer(o, "round", step->round + 1);
+        put_integer(o, "rounds", job->plan.rounds);
+        put_bool(o, "warming_up", step->kind == STEP_WARMUP || step->kind == STEP_REHEARSAL);
+        put_json(o, "share", share >= 0 ? json_real(share) : json_null());
+        put_seconds(o, "job_elapsed_s", job->started_ns ? clock_now_ns() - job->started_ns : 0);
+        put_string(o, "variant", job->plan.is_comparison ? job->plan.comparison.names[step->variant] : NULL);
+}
+
 json_t *
 runner_progress(struct supervisor *s, const struct job *job)
 {
@@ -688,13 +834,11 @@ runner_progress(struct supervisor *s, const struct job *job)
         }
         put_integer_or_null(o, "position", queue_position(&s->queue, job));
         put_integer(o, "done", sum.done);
-        put_integer_or_null(o, "total", step->warmup ? v->warmup : v->count);
+        put_integer_or_null(o, "total", step->kind == STEP_WARMUP ? v->warmup : v->count);
         put_integer(o, "failed", sum.failed);
         put_integer(o, "restarts", restarts);
         put_seconds(o, "elapsed_s", elapsed);
         put_real(o, "tasks_per_s", elapsed ? (double)sum.done * (double)NS_PER_S / (double)elapsed : 0);
-        put_integer(o, "round", step->round + 1);
-        put_integer(o, "rounds", plan->rounds);
-        put_bool(o, "warming_up", step->warmup);
+        put_place(s, job, step, share_of_step(step, v, sum.done, elapsed), o);
         return o;
 }

@@ -6,6 +6,7 @@
 #ifndef CONCD_RUNNER_H
 #define CONCD_RUNNER_H
 
+#include "supervisor/compare-run.h"
 #include "supervisor/figures.h"
 #include "supervisor/job.h"
 #include "supervisor/stall.h"
@@ -25,6 +26,7 @@ struct runner {
         bool active;               /* a run is going on */
         bool begun;                /* its start barrier has opened */
         bool stopping;             /* no more seats are given out */
+        bool cold;                 /* of a comparison: its workers were forked anew for this run */
         bool broken;               /* a race whose actors are being ended, because one of them has died */
         sem_t *race_semaphore;     /* of the open race, if its guard is a named one; else NULL */
         enum job_state stop_state; /* how the job ends, when it was stopped */
@@ -36,7 +38,8 @@ struct runner {
         struct cause *cause;
         struct pulse *pulses, *child_pulses; /* one a seat, one a child */
         struct event *tick, *stall, *duration, *deadline, *kill;
-        struct figures *last; /* of the last step that counts */
+        struct figures *last;          /* of the last step that counts */
+        struct comparison *comparison; /* NULL: the job is none */
 };
 
 int runner_init(struct runner *r, struct supervisor *s);
@@ -48,8 +51,8 @@ void runner_start(struct supervisor *s, struct job *job);
 /*
  * Goes on with a job that an earlier supervisor began, at the step and run that the segment's record names; the run
  * was recovered, if it was open. A run by count goes on; another one and a race end interrupted, with the counts so
- * far; a job that was being ended ends so. Then, as after runner_start(), supervisor_on_job_end() is called, perhaps at
- * once.
+ * far; a comparison begins the round that was under way again; a job that was being ended ends so. Then, as after
+ * runner_start(), supervisor_on_job_end() is called, perhaps at once.
  */
 void runner_resume(struct supervisor *s, struct job *job);
 

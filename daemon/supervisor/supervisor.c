@@ -142,6 +142,12 @@ log_end(const struct job *job)
                          json_real_value(json_object_get(r, "wall_s")));
                 return;
         }
+        if (job->plan.is_comparison) {
+                log_info("job %s %s%s%s: %s, %lld complete, %.3f s", id, state, job->reason ? ": " : "",
+                         job->reason ? job->reason : "", job->summary, json_integer_value(json_object_get(r, "rounds")),
+                         json_real_value(json_object_get(r, "wall_s")));
+                return;
+        }
         log_info("job %s %s%s%s: %s, %lld done, %lld failed, %.3f s, checksum %s", id, state, job->reason ? ": " : "",
                  job->reason ? job->reason : "", job->summary, json_integer_value(json_object_get(r, "done")),
                  json_integer_value(json_object_get(r, "failed")), json_real_value(json_object_get(r, "wall_s")),
@@ -483,7 +489,7 @@ start(struct supervisor *s)
         if (r == 0)
                 r = runner_init(&s->runner, s);
         if (r == 0)
-                r = children_want(&s->children, s->processes, s->threads);
+                r = children_want(&s->children, s->processes, s->threads, !s->config.parked_thread);
         if (r == 0)
                 r = start_service(s);
         if (r == 0) {

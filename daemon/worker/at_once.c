@@ -157,6 +157,14 @@ abandon(struct batch *b, uint64_t from)
         }
 }
 
+static void
+note_time(struct worker *w, uint64_t task, uint64_t begin_ns, uint64_t end_ns)
+{
+        sampler_record(&w->sampler, w->seat, end_ns - begin_ns);
+        if (w->tracer.trace)
+                trace_add(w->tracer.trace, TRACE_RUN, task, begin_ns, end_ns, w->tracer.join_ns);
+}
+
 /* Commits all that was started; false when a task was cancelled. */
 static bool
 commit_started(struct batch *b, uint64_t *i)
@@ -178,7 +186,7 @@ commit_started(struct batch *b, uint64_t *i)
                         return false;
                 }
                 if (end_ns > t->begin_ns)
-                        sampler_record(&w->sampler, w->seat, end_ns - t->begin_ns);
+                        note_time(w, b->base + *i, t->begin_ns, end_ns);
                 task_loop_commit(w, owner, b->size, b->base + *i, rc, result, &sum);
                 atomic_fetch_sub_explicit(&w->seat->in_flight, 1, memory_order_relaxed);
         }

@@ -17,9 +17,6 @@
 #include <string.h>
 #include <sys/prctl.h>
 
-/* The parked thread needs next to nothing. */
-#define PARKED_STACK_BYTES (64 * 1024)
-
 static int
 by_value(const void *a, const void *b)
 {
@@ -75,69 +72,79 @@ enter(const struct worker_setup *setup, uint32_t slot_index, pid_t supervisor, c
         return slot;
 }
 
-static void *
-park(void *arg)
-{
-        sigset_t all;
+struct worker_start {
+        const struct worker_setup *setup;
+        const struct semaphores *semaphores;
+        uint32_t slot_index;
+};
 
-        sigfillset(&all);
-        pthread_sigmask(SIG_SETMASK, &all, NULL);
-        prctl(PR_SET_NAME, "concd-parked");
-        for (;;)
-                pause();
-        return NULL;
+/* Serves as a process worker, and takes the process along when it is done. */
+static _Noreturn void
+process_serve(const struct worker_start *start)
+{
+        struct slot *slot = &start->setup->segment.slots[start->slot_index];
+
+        if (fatal_enter(slot, UINT64_MAX, false) < 0)
+                _exit(1);
+        worker_main(start->setup, start->semaphores, start->slot_index);
+        _exit(0);
+}
+
+static void *
+process_thread(void *arg)
+{
+        const struct worker_start *start = arg;
+
+        prctl(PR_SET_NAME, "concd-worker");
+        atomic_store(&start->setup->segment.slots[start->slot_index].tid, gettid());
+        process_serve(start);
 }
 
 /*
  * While a process has only one thread, glibc leaves the atomics out of its locks, malloc and stdio, and the kernel
- * takes shorter paths, too. With an idle second thread a process worker pays what a thread worker pays.
+ * takes shorter paths, too. With a second thread a process worker pays what a thread worker pays. It is the first one
+ * that is parked for ever, so that the worker has what a thread worker has: a stack of its own, and an arena of malloc
+ * that is not full of holes which the supervisor left.
  */
-static void
-park_thread(void)
+static _Noreturn void
+serve_beside_parked_thread(const struct worker_start *start)
 {
-        pthread_attr_t attr;
         pthread_t thread;
-        int r;
+        sigset_t all;
+        int r = pthread_create(&thread, NULL, process_thread, (void *)(uintptr_t)start);
 
-        pthread_attr_init(&attr);
-        pthread_attr_setstacksize(&attr, MAX(PARKED_STACK_BYTES, (size_t)PTHREAD_STACK_MIN));
-        pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-        r = pthread_create(&thread, &attr, park, NULL);
-        pthread_attr_destroy(&attr);
         if (r != 0) {
-                log_error("cannot park a thread in a process worker: %s", strerror(r));
+                log_error("a process worker cannot have its second thread: %s", strerror(r));
                 _exit(1);
         }
+        sigfillset(&all);
+        pthread_sigmask(SIG_SETMASK, &all, NULL);
+        for (;;)
+                pause();
 }
 
 void
 process_worker_main(const struct worker_setup *setup, const struct semaphores *semaphores, uint32_t slot_index,
                     pid_t supervisor)
 {
+        const struct worker_start start = {setup, semaphores, slot_index};
         int keep[] = {setup->doorbell, setup->herd_lock};
-        struct slot *slot = enter(setup, slot_index, supervisor, "concd-process");
 
+        enter(setup, slot_index, supervisor, "concd-process");
         close_others(keep, ARRAY_SIZE(keep));
-        if (fatal_install(false) < 0 || fatal_enter(slot, UINT64_MAX, false) < 0)
+        if (fatal_install(false) < 0)
                 _exit(1);
         if (setup->parked_thread)
-                park_thread();
-        worker_main(setup, semaphores, slot_index);
-        _exit(0);
+                serve_beside_parked_thread(&start);
+        process_serve(&start);
 }
 
 /* ── the thread host ── */
 
-struct thread_start {
-        const struct worker_setup *setup;
-        const struct semaphores *semaphores;
-        uint32_t slot_index;
-};
-
 static void *
 thread_main(void *arg)
 {
-        AUTO_FREE struct thread_start *start = arg;
+        AUTO_FREE struct worker_start *start = arg;
         struct slot *slot = &start->setup->segment.slots[start->slot_index];
 
         prctl(PR_SET_NAME, "concd-thread");
@@ -157,14 +164,14 @@ thread_main(void *arg)
 static int
 start_thread(const struct worker_setup *setup, const struct semaphores *semaphores, uint32_t slot_index)
 {
-        struct thread_start *start = malloc(sizeof(*start));
+        struct worker_start *start = malloc(sizeof(*start));
         pthread_attr_t attr;
         pthread_t thread;
         int r;
 
         if (!start)
                 return ENOMEM;
-        *start = (struct thread_start){setup, semaphores, slot_index};
+        *start = (struct worker_start){setup, semaphores, slot_index};
         pthread_attr_init(&attr);
         pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
         r = pthread_create(&thread, &attr, thread_main, start);

@@ -35,6 +35,9 @@ task_process_main(struct worker *w, uint64_t index, struct task_mailbox *mailbox
                 _exit(1);
         close(w->setup->doorbell);
         fatal_enter(NULL, UINT64_MAX, false);
+        /* The area has room for one writer: this child while the worker waits for it, but not for many at once. */
+        if (w->spec->spawn == SPAWN_AT_ONCE)
+                w->tracer.trace = NULL;
         fill_mailbox(mailbox, &w->ctx, w->workload, index);
         _exit(0);
 }

@@ -6,7 +6,8 @@
  * Sampling: reading the clock twice costs some 40 ns, which would be the work for a short task. The first tasks
  * of a worker are all timed; if the clock would then take more than 1 % of their time, only one in `every` is, at
  * random distances (so that no period of the workload is hit or missed). What the probe found, which are the
- * coldest tasks, is thrown away as soon as there are as many samples.
+ * coldest tasks, is thrown away as soon as there are as many samples. In a traced run, which is not measured, every
+ * task is timed.
  */
 #include "worker/task_loop.h"
 
@@ -164,11 +165,33 @@ attend(struct worker *w, uint32_t bits)
         return false;
 }
 
+static __attribute__((noinline, cold)) int
+traced(struct worker *w, uint64_t index, uint64_t *ret_result)
+{
+        uint64_t begin, end;
+        int rc;
+
+        w->tracer.task = index;
+        begin = clock_now_ns();
+        rc = w->execute(&w->ctx, index, ret_result);
+        end = clock_now_ns();
+        if (rc == CONCD_CANCELLED)
+                return rc;
+        sampler_record(&w->sampler, w->seat, end - begin);
+        tracer_note(&w->tracer, TRACE_RUN, begin, end);
+        return rc;
+}
+
 static inline int
 timed(struct worker *w, uint64_t index, uint64_t *ret_result)
 {
-        uint64_t begin = clock_now_ns();
-        int rc = w->execute(&w->ctx, index, ret_result);
+        uint64_t begin;
+        int rc;
+
+        if (UNLIKELY(w->tracer.trace))
+                return traced(w, index, ret_result);
+        begin = clock_now_ns();
+        rc = w->execute(&w->ctx, index, ret_result);
 
         /* A task that was given up is none. */
         if (rc != CONCD_CANCELLED)
@@ -286,6 +309,9 @@ task_loop_run(struct worker *w)
         sampler_init(&w->sampler, w->spec->clock_overhead_ns, w->seat_index + 1);
         /* What a killed holder of the seat found stays. */
         w->sampler.fresh = w->seat->latency.samples == 0;
+        /* Every task is timed, as if the probe had found that to be right. */
+        if (w->tracer.trace)
+                w->sampler.probes = SAMPLER_PROBES;
         ledger_sweep_init(&sweep, g, w->seat_index, w->spec->seats);
         while (goes_on && ledger_sweep_next(&sweep, &line, &own)) {
                 uint64_t word = atomic_load_explicit(&w->setup->segment.ledger[line].word, memory_order_relaxed);

@@ -94,8 +94,11 @@ static void
 block_end(struct concd_ctx *ctx)
 {
         struct worker *w = worker_of(ctx);
+        uint64_t now = clock_now_ns();
 
-        w->blocked_ns += clock_now_ns() - w->block_began;
+        w->blocked_ns += now - w->block_began;
+        if (UNLIKELY(w->tracer.trace))
+                tracer_note(&w->tracer, TRACE_BLOCKED, w->block_began, now);
         atomic_store_explicit(&w->seat->in_block, 0, memory_order_relaxed);
         if (w->under_gil)
                 gil_acquire(&w->gil);
@@ -139,6 +142,20 @@ follow_generation(struct worker *w)
         }
 }
 
+/*
+ * A process worker with a parked thread does not sit down in a run that calls those without, and the other way round.
+ * It was told to retire before the run was opened, but may have looked for that before. What is read here is of the run
+ * at whose seats the CAS then aims: while one of these is empty, spec does not change.
+ */
+static bool
+is_of_right_flavour(const struct worker *w)
+{
+        const struct run_spec *spec = &w->setup->segment.run->spec;
+        bool native = __atomic_load_n(&spec->libc_native, __ATOMIC_RELAXED);
+
+        return w->kind != WORKER_PROCESS || native != w->setup->parked_thread;
+}
+
 /* Takes an empty seat of the open run, if this kind of worker is called. */
 static bool
 take_seat(struct worker *w)
@@ -146,7 +163,7 @@ take_seat(struct worker *w)
         const struct segment *s = &w->setup->segment;
         uint64_t current = atomic_load_explicit(&s->run->current, memory_order_acquire), run = current_run(current);
 
-        if (current != current_pack(run, w->kind, true))
+        if (current != current_pack(run, w->kind, true) || !is_of_right_flavour(w))
                 return false;
         /* spec is complete once the run is open, and does not change while an empty seat of its number exists. */
         for (uint32_t i = 0; i < s->header->max_workers; i++) {
@@ -246,6 +263,17 @@ move_to_cpus(struct worker *w)
         return 0;
 }
 
+static void
+begin_trace(struct worker *w)
+{
+        w->tracer = (struct tracer){0};
+        if (!w->spec->traced)
+                return;
+        w->tracer.trace = &w->setup->segment.traces[w->seat_index];
+        w->tracer.join_ns = w->spec->trace_join_ns;
+        w->gil.tracer = &w->tracer;
+}
+
 static int
 begin_run(struct worker *w)
 {
@@ -266,6 +294,7 @@ begin_run(struct worker *w)
                 .attention = &run->attention,
                 .ops = &ops,
         };
+        begin_trace(w);
         w->seat->slot = w->slot_index;
         w->seat->pid = atomic_load_explicit(&w->slot->pid, memory_order_relaxed);
         w->seat->tid = atomic_load_explicit(&w->slot->tid, memory_order_relaxed);

@@ -65,6 +65,7 @@ struct worker {
         struct race_engine *race;           /* of a race only */
         enum failure_reason failure_reason; /* of a task that died in a child; valid with CONCD_CHILD_DIED */
         int failure_value;
+        struct tracer tracer; /* of a traced run only; behind all that the inner loop uses */
 };
 
 /* What execute() returns when the task's own process died of it for the last time allowed. */

@@ -566,16 +566,7 @@ class Storm:
 
     def _by_concctl(self, kind, name, parameters):
         """The same with concctl, which must not be troubled by the kills, once it found a daemon."""
-        arguments = [kind.method.lower(), "--json", "--id=" + name]
-        for key, value in parameters.items():
-            if key == "params":
-                arguments += ["--param=%s=%s" % pair for pair in value.items()]
-            elif key == "scenario":
-                arguments.append(value)
-            elif key == "duration_ns":
-                arguments += ["--duration=%dns" % value]
-            else:
-                arguments += ["--%s=%s" % (key, value)]
+        arguments = [*kind.arguments(parameters), "--json", "--id=" + name]
         while True:
             code, out, err = self._concctl(kind, name, arguments)
             if code != 69 or "no daemon at" not in err:
@@ -583,16 +574,17 @@ class Storm:
             self._pause(kind, name)
         self.tally.counts["jobs by concctl"] += 1
         if code == 70 and "lost" in err and not out:
-            return {"state": "lost", "reason": err.strip(), "result": None, "race": None}
+            return {"state": "lost", "reason": err.strip(), "result": None, "race": None, "compare": None}
         try:
             result = json.loads(out)
         except ValueError:
-            self.tally.violation("client", "%s: concctl run ended with %d: %s" % (kind.name, code, err))
+            self.tally.violation("client", "%s: concctl ended with %d: %s" % (kind.name, code, err))
             return None
         if code != EXIT_OF_STATE.get(result["state"]):
-            self.tally.violation("client", "%s: concctl run ended with %d and a job that is %s" %
+            self.tally.violation("client", "%s: concctl ended with %d and a job that is %s" %
                                  (kind.name, code, result["state"]))
-        return {"state": result["state"], "reason": result["reason"], "result": result, "race": result}
+        return {"state": result["state"], "reason": result["reason"],
+                **dict.fromkeys(("result", "race", "compare"), result)}
 
     def _concctl(self, kind, name, arguments):
         client = subprocess.Popen([CONCCTL, *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,

@@ -47,6 +47,20 @@ class Kind:
             parameters["params"] = {**parameters["params"], "at": str(at), "every": str(every)}
         return parameters
 
+    def arguments(self, parameters):
+        """The same as a command of concctl."""
+        found = [self.method.lower()]
+        for key, value in parameters.items():
+            if key == "params":
+                found += ["--param=%s=%s" % pair for pair in value.items()]
+            elif key == "scenario":
+                found.append(value)
+            elif key == "duration_ns":
+                found += ["--duration=%dns" % value]
+            else:
+                found += ["--%s=%s" % (key, value)]
+        return found
+
     def figures(self, reply):
         """What the tables of a storm want to know of the answer; None without a result."""
         return reply["result"]
@@ -144,8 +158,69 @@ class Race(Kind):
                         for o in race["outcomes"] if o["expected"] == "forbidden" and o["count"]]
 
 
+@dataclasses.dataclass(frozen=True)
+class Comparison(Kind):
+    """`tasks` are those of one variant in one round, `vary` an option and its values. It goes on over the deaths of
+    workers and supervisors alike, and each round of each variant is whole."""
+
+    method: str = "Compare"
+    vary: tuple = ()
+
+    def parameters(self, scale):
+        key, values = self.vary
+        return {**super().parameters(scale), "variants": [{key: value} for value in values]}
+
+    def arguments(self, parameters):
+        found = super().arguments({k: v for k, v in parameters.items() if k not in ("variants", "timeline")})
+        return found + ["--vary=%s=%s" % (self.vary[0], ",".join(map(str, self.vary[1])))]
+
+    def needed(self):
+        return 2
+
+    def figures(self, reply):
+        """Of all its variants together."""
+        c = reply["compare"]
+        if c is None:
+            return None
+        total = lambda key: sum(v[key] for v in c["variants"])
+        return {**{key: total(key) for key in ("done", "failed", "restarts", "reexecuted")}, "resumed": c["resumed"],
+                "environment": c["environment"], "workers": max(v["workers"] for v in c["variants"])}
+
+    def problems(self, reply, parameters):
+        state, c = reply["state"], reply["compare"]
+        if c is None:
+            return ["the comparison ended %s (%s), without a result" % (state, reply["reason"])]
+        found, rounds = [], parameters["rounds"]
+        if state != "done" or state != c["state"]:
+            found.append("the comparison ended %s (%s)" % (state, reply["reason"]))
+        if c["rounds"] != rounds or c["partial"]:
+            found.append("%d rounds are done, and %d were asked for" % (c["rounds"], rounds))
+        for v in c["variants"]:
+            found += ["%s: %s" % (v["name"], text) for text in self._variant_problems(v, c, parameters)]
+        for r in range(min(len(v["order"]) for v in c["variants"])):
+            if sorted(v["order"][r] for v in c["variants"]) != list(range(len(c["variants"]))):
+                found.append("round %d is in no order" % r)
+        return found
+
+    def _variant_problems(self, v, c, parameters):
+        rounds, count = parameters["rounds"], parameters["count"]
+        due = {"rounds": rounds, "tasks": [count] * rounds, "done": count * rounds, "verified": count * rounds,
+               "failed": 0,
+               "wrong": 0, "checksum": hex64(rounds * int(self.due(count)["checksum"], 16))}
+        found = ["%s is %s and not %s" % (key, v[key], due[key]) for key in due if v[key] != due[key]]
+        if len(v["times_s"]) != v["rounds"] or min(v["times_s"], default=0) <= 0:
+            found.append("%d rounds have these times: %s" % (v["rounds"], v["times_s"]))
+        by_worker = sum(w["tasks"] for w in v["workers_detail"])
+        if by_worker != count * v["evidence_rounds"]:
+            found.append("its workers did %d tasks in %d rounds of %d" % (by_worker, v["evidence_rounds"], count))
+        if v["repeated"] > c["resumed"] or (c["resumed"] == 0 and v["evidence_rounds"] != rounds):
+            found.append("%d rounds were repeated and %d have evidence, with %d daemons" %
+                         (v["repeated"], v["evidence_rounds"], 1 + c["resumed"]))
+        return found
+
+
 def kind(name, weight, tasks, kills, of=Kind, **rest):
-    own = {f.name for f in dataclasses.fields(Kind)}
+    own = {f.name for f in dataclasses.fields(of)}
     request = {k: v for k, v in rest.items() if k not in own}
     return of(name=name, weight=weight, tasks=tasks, kills=kills, request=request,
               **{k: v for k, v in rest.items() if k in own})
@@ -217,5 +292,11 @@ KINDS = (
     kind("counter × 500, threads, futex", 1, 500, BRIEF_THREADS, of=Race, scenario="counter", guard="futex",
          mode="thread"),
     kind("mp × 10⁶, processes", 1, M, GANG, of=Race, scenario="mp"),
+    kind("compare modes, nop × 10⁷, 10 rounds", 3, 10 * M, {"worker": 0.5, "host": 0.05}, of=Comparison, workload="nop",
+         rounds=10, vary=("mode", ("process", "thread", "gil", "sequential"))),
+    kind("compare workers, spin × 10⁵, 10 rounds", 2, 100_000, {"worker": 0.5}, of=Comparison, rounds=10, warmup=0,
+         timeline=True, vary=("workers", (1, 2, 5)), **SPIN),
+    kind("compare libc, nop × 10⁷, 10 rounds", 1, 10 * M, {"worker": 0.5}, of=Comparison, rounds=10, workload="nop",
+         vary=("libc", ("threaded", "native"))),
     kind("1 s of nop, threads", 1, 0, THREADS, workload="nop", mode="thread", duration_ns=10**9, by_count=False),
 )

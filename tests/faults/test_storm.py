@@ -55,8 +55,29 @@ class Judges(Case):
     def wrong_ones(self, reply):
         """The reply with one thing changed."""
         yield "state", {**reply, "state": "cancelled"}
-        yield "result", {**reply, "result": None, "race": None}
-        yield from self.wrong_races(reply) if reply["race"] else self.wrong_runs(reply)
+        yield "result", {**reply, "result": None, "race": None, "compare": None}
+        if reply["compare"]:
+            yield from self.wrong_comparisons(reply)
+        else:
+            yield from self.wrong_races(reply) if reply["race"] else self.wrong_runs(reply)
+
+    def wrong_comparisons(self, reply):
+        for key in ("rounds", "partial"):
+            yield key, {**reply, "compare": {**reply["compare"], key: reply["compare"][key] + 1}}
+        for i, v in enumerate(reply["compare"]["variants"]):
+            workers = copy.deepcopy(v["workers_detail"])
+            workers[-1]["tasks"] -= 1
+            flipped = "0x%016x" % (int(v["checksum"], 16) ^ 1)
+            order = [v["order"][0] + 1, *v["order"][1:]]
+            for changed in ({"done": v["done"] + 1}, {"verified": v["verified"] - 1}, {"failed": 1}, {"wrong": 1},
+                            {"checksum": flipped}, {"tasks": v["tasks"][1:]},
+                            {"tasks": [*v["tasks"][1:], v["tasks"][0] + 1]},
+                            {"times_s": v["times_s"][1:]}, {"order": order}, {"rounds": v["rounds"] - 1},
+                            {"workers_detail": workers}, {"repeated": 1},
+                            {"evidence_rounds": v["evidence_rounds"] - 1}):
+                other = copy.deepcopy(reply)
+                other["compare"]["variants"][i].update(changed)
+                yield "%s of %s" % (next(iter(changed)), v["name"]), other
 
     def wrong_races(self, reply):
         race = reply["race"]

@@ -86,19 +86,48 @@ START_TEST(circumstances_are_told)
 }
 END_TEST
 
+/* What the line of one CPU says, in ticks. */
+static unsigned long long
+steal_ticks(int cpu)
+{
+        AUTO_FCLOSE FILE *f = fopen("/proc/stat", "re");
+        char line[4096], name[16];
+        unsigned long long steal;
+
+        snprintf(name, sizeof(name), "cpu%d ", cpu);
+        while (fgets(line, sizeof(line), f)) {
+                if (strncmp(line, name, strlen(name)) == 0 &&
+                    sscanf(line, "%*s %*u %*u %*u %*u %*u %*u %*u %llu", &steal) == 1)
+                        return steal;
+        }
+        ck_abort_msg("no CPU %d", cpu);
+}
+
 START_TEST(steal_is_the_kernels)
 {
-        double before = environment_steal_s(), now;
-        AUTO_FCLOSE FILE *f = fopen("/proc/stat", "re");
-        unsigned long long fields[8] = {0};
+        cpu_set_t all, one, none;
+        double sum = 0, before, tick = 1.0 / (double)sysconf(_SC_CLK_TCK);
+        int first = -1;
 
-        ck_assert_int_eq(fscanf(f, "cpu %llu %llu %llu %llu %llu %llu %llu %llu", &fields[0], &fields[1], &fields[2],
-                                &fields[3], &fields[4], &fields[5], &fields[6], &fields[7]),
-                         8);
-        now = (double)fields[7] / (double)sysconf(_SC_CLK_TCK);
-        ck_assert_double_ge(before, 0);
-        ck_assert_double_le(before, now);
-        ck_assert_double_le(now, environment_steal_s());
+        CPU_ZERO(&one);
+        CPU_ZERO(&none);
+        ck_assert_int_eq(sched_getaffinity(0, sizeof(all), &all), 0);
+        before = environment_steal_s(&all);
+        for (int i = 0; i < CPU_SETSIZE; i++) {
+                if (!CPU_ISSET(i, &all))
+                        continue;
+                first = first < 0 ? i : first;
+                sum += (double)steal_ticks(i) * tick;
+        }
+        ck_assert_double_le(before, sum + 1e-6);
+        ck_assert_double_le(sum, environment_steal_s(&all) + 1e-6);
+        /* Of these CPUs only. */
+        CPU_SET(first, &one);
+        before = environment_steal_s(&one);
+        sum = (double)steal_ticks(first) * tick;
+        ck_assert_double_le(before, sum + 1e-6);
+        ck_assert_double_le(sum, environment_steal_s(&one) + 1e-6);
+        ck_assert_double_eq(environment_steal_s(&none), 0);
 }
 END_TEST
 

@@ -22,7 +22,7 @@ static struct segment segment;
 static struct variant variant;
 static struct idl *idl;
 static const struct result_context done = {
-        .id = "0123456789abcdef0123456789abcdef", .state = "done", .parked_thread = true};
+        .id = "0123456789abcdef0123456789abcdef", .state = "done"};
 
 static void
 setup(void)

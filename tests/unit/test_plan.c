@@ -25,7 +25,7 @@ START_TEST(single_plan_is_one_step)
         ck_assert_uint_eq(plan.rounds, 1);
         ck_assert_uint_eq(plan.n_steps, 1);
         ck_assert_uint_eq(plan.deadline_ns, 5 * NS_PER_S);
-        ck_assert(!plan.steps[0].warmup);
+        ck_assert_int_eq(plan.steps[0].kind, STEP_MEASURED);
         ck_assert_uint_eq(plan.steps[0].variant, 0);
         ck_assert_uint_eq(plan.steps[0].round, 0);
         ck_assert_ptr_ne(plan.variants, &usual);
@@ -44,8 +44,95 @@ START_TEST(warmup_comes_first)
         ck_assert_int_eq(plan_init_single(&plan, &v, 0), 0);
         ck_assert_uint_eq(plan.n_steps, 2);
         ck_assert_uint_eq(plan.rounds, 1);
-        ck_assert(plan.steps[0].warmup);
-        ck_assert(!plan.steps[1].warmup);
+        ck_assert_int_eq(plan.steps[0].kind, STEP_WARMUP);
+        ck_assert_int_eq(plan.steps[1].kind, STEP_MEASURED);
+        plan_deinit(&plan);
+}
+END_TEST
+
+static void
+comparison_init(struct plan *plan, uint32_t n, struct comparison_spec spec)
+{
+        struct variant *variants = calloc(n, sizeof(*variants));
+
+        spec.names = calloc(n, sizeof(*spec.names));
+        for (uint32_t i = 0; i < n; i++) {
+                variants[i] = usual;
+                variants[i].warmup = i % 2;
+                ck_assert_int_gt(asprintf(&spec.names[i], "variant-%u", i), 0);
+        }
+        ck_assert_int_eq(plan_init_comparison(plan, variants, n, &spec, 0), 0);
+}
+
+/* Every variant once a round, in an order that the seed makes. */
+START_TEST(rounds_are_interleaved)
+{
+        struct plan plan, same, other;
+        uint32_t differ = 0, first[5] = {0};
+
+        comparison_init(&plan, 5, (struct comparison_spec){.seed = 1, .rounds = 200, .is_rehearsed = true});
+        comparison_init(&same, 5, (struct comparison_spec){.seed = 1, .rounds = 200, .is_rehearsed = true});
+        comparison_init(&other, 5, (struct comparison_spec){.seed = 2, .rounds = 200, .is_rehearsed = true});
+        ck_assert_uint_eq(plan.n_steps, 5 * 201);
+        ck_assert_uint_eq(plan.first_measured, 5);
+        ck_assert_uint_eq(plan.first_traced, plan.n_steps);
+        for (uint32_t i = 0; i < plan.n_steps; i += 5) {
+                uint32_t seen = 0;
+
+                for (uint32_t k = 0; k < 5; k++) {
+                        const struct step *step = &plan.steps[i + k];
+
+                        ck_assert_int_eq(step->kind, i == 0 ? STEP_REHEARSAL : STEP_MEASURED);
+                        ck_assert_uint_eq(step->round, i == 0 ? 0 : i / 5 - 1);
+                        ck_assert_uint_eq(step->order, k);
+                        seen |= 1u << step->variant;
+                        differ += step->variant != other.steps[i + k].variant;
+                }
+                ck_assert_uint_eq(seen, 31);
+                first[plan.steps[i].variant]++;
+        }
+        ck_assert(memcmp(plan.steps, same.steps, plan.n_steps * sizeof(*plan.steps)) == 0);
+        ck_assert_uint_gt(differ, 500);
+        /* Nobody is favoured: 40 expected, standard deviation 5.7. */
+        for (uint32_t i = 0; i < 5; i++)
+                ck_assert(first[i] > 12 && first[i] < 68);
+        plan_deinit(&plan);
+        plan_deinit(&same);
+        plan_deinit(&other);
+}
+END_TEST
+
+START_TEST(comparison_has_warmups_and_pictures)
+{
+        AUTO_FREE char *summary = NULL;
+        struct plan plan;
+
+        comparison_init(&plan, 4, (struct comparison_spec){.seed = 1, .rounds = 10, .timeline = true});
+        ck_assert_uint_eq(plan.first_measured, 2); /* two of the variants ask for a warm-up */
+        ck_assert_int_eq(plan.steps[0].kind, STEP_WARMUP);
+        ck_assert_uint_eq(plan.steps[0].variant, 1);
+        ck_assert_uint_eq(plan.steps[1].variant, 3);
+        ck_assert_uint_eq(plan.first_traced, 42);
+        ck_assert_uint_eq(plan.n_steps, 46);
+        for (uint32_t i = 0; i < 4; i++) {
+                ck_assert_int_eq(plan.steps[42 + i].kind, STEP_TRACED);
+                ck_assert_uint_eq(plan.steps[42 + i].variant, i);
+        }
+        summary = plan_summary(&plan);
+        ck_assert_str_eq(summary, "calc compared: variant-0, variant-1, variant-2, variant-3 · 10 rounds");
+        plan_deinit(&plan);
+}
+END_TEST
+
+START_TEST(summary_of_many_is_short)
+{
+        AUTO_FREE char *summary = NULL;
+        struct plan plan;
+
+        comparison_init(&plan, 64, (struct comparison_spec){.seed = 1, .rounds = 100, .precision = 0.1});
+        summary = plan_summary(&plan);
+        ck_assert_uint_lt(strlen(summary), 200);
+        ck_assert_ptr_nonnull(strstr(summary, ", … · at most 100 rounds"));
         plan_deinit(&plan);
 }
 END_TEST
@@ -243,6 +330,9 @@ main(void)
         tcase_set_timeout(tc, 30);
         tcase_add_test(tc, single_plan_is_one_step);
         tcase_add_test(tc, warmup_comes_first);
+        tcase_add_test(tc, rounds_are_interleaved);
+        tcase_add_test(tc, comparison_has_warmups_and_pictures);
+        tcase_add_test(tc, summary_of_many_is_short);
         tcase_add_test(tc, kind_is_the_modes);
         tcase_add_test(tc, tasks_are_divided_by_the_chunk);
         tcase_add_test(tc, warmup_has_chunks_of_its_own);

@@ -22,7 +22,7 @@ static struct variant variant;
 static struct idl *idl;
 static uint32_t witness, other; /* outcomes of the scenario, of which one is its witness */
 static const struct result_context done = {
-        .id = "0123456789abcdef0123456789abcdef", .state = "done", .parked_thread = true};
+        .id = "0123456789abcdef0123456789abcdef", .state = "done"};
 
 static void
 use(const char *scenario, const char *guard, uint32_t permits)

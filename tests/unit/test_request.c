@@ -204,7 +204,7 @@ START_TEST(recorded_request_makes_the_same_variant)
 END_TEST
 
 #define RANGE_DURATION "1000000 to " LONGEST
-#define WORKLOADS      "calc, nop, spin, sleep, fail"
+#define WORKLOADS      "calc, nop, spin, sleep, alloc, stdio, fail"
 #define MODE_NAMES     "sequential, process, thread, gil"
 
 static const struct {

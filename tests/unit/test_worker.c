@@ -95,6 +95,7 @@ setup(void)
         s->header->generation = semaphores.generation;
         setup_of_all.doorbell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
         setup_of_all.herd_lock = setup_of_all.host_control = -1;
+        setup_of_all.parked_thread = true; /* this process has more threads than one, as a worker with a parked one */
 }
 
 static void
@@ -255,6 +256,43 @@ START_TEST(other_kind_is_not_called)
 }
 END_TEST
 
+/* Process workers with a parked thread and those without do not take each other's seats; threads do not care. */
+START_TEST(other_flavour_is_not_called)
+{
+        enum worker_kind kind = _i < 2 ? WORKER_PROCESS : WORKER_THREAD;
+        pthread_t threads[2];
+
+        prepare_run(kind == WORKER_PROCESS ? "process" : "thread", 2);
+        setup_of_all.parked_thread = _i % 2 == 0;
+        s->run->spec.libc_native = setup_of_all.parked_thread;
+        start_workers(threads, kind, 2);
+        open_run();
+        if (kind == WORKER_THREAD) {
+                UNTIL(seats_in(SEAT_DONE) == 2);
+                check_finished(2);
+        } else {
+                usleep(50000);
+                ck_assert_uint_eq(seats_in(SEAT_EMPTY), 2);
+        }
+        retire_workers(threads, kind, 2);
+}
+END_TEST
+
+START_TEST(native_run_is_served_without_a_parked_thread)
+{
+        pthread_t threads[2];
+
+        prepare_run("process", 2);
+        setup_of_all.parked_thread = false;
+        s->run->spec.libc_native = true;
+        start_workers(threads, WORKER_PROCESS, 2);
+        open_run();
+        UNTIL(seats_in(SEAT_DONE) == 2);
+        check_finished(2);
+        retire_workers(threads, WORKER_PROCESS, 2);
+}
+END_TEST
+
 START_TEST(nobody_sits_down_in_another_run)
 {
         pthread_t threads[1];
@@ -356,6 +394,8 @@ main(void)
         tcase_add_checked_fixture(runs, setup, teardown);
         tcase_add_loop_test(runs, run_is_served_by_its_kind, 0, ARRAY_SIZE(modes_tried));
         tcase_add_test(runs, other_kind_is_not_called);
+        tcase_add_loop_test(runs, other_flavour_is_not_called, 0, 4);
+        tcase_add_test(runs, native_run_is_served_without_a_parked_thread);
         tcase_add_test(runs, nobody_sits_down_in_another_run);
         tcase_add_loop_test(runs, barrier_waits_for_all, 0, 2);
         tcase_add_test(runs, barrier_that_is_half_open_is_opened);
