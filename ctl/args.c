@@ -277,7 +277,7 @@ parse_all(struct args *args, int argc, const char *const *argv, char **ret_error
 int
 args_parse(const struct command *command, int argc, const char *const *argv, struct args *ret, char **ret_error)
 {
-        struct args args = {.command = command};
+        struct args args = {.command = command, .argc = argc, .argv = argv};
         size_t n_options = 0;
         int r;
 

@@ -8,6 +8,8 @@
 /* What was given to a command. The texts point into argv. */
 struct args {
         const struct command *command;
+        int argc; /* as it was typed, behind the subcommand */
+        const char *const *argv;
         const char **texts;    /* one for each row of the option table; NULL: not given; "" for a flag */
         const char **operands; /* ended by NULL */
         size_t n_operands;

@@ -76,7 +76,7 @@ is_absent(int error)
 
 /* *ret stays NULL when there is no daemon for the whole system, or not for this user. */
 static int
-open_system(struct client **ret)
+open_system(enum client_start start, struct client **ret)
 {
         int fd, r = place_connect(PLACE_SYSTEM_SOCKET, &fd);
 
@@ -85,7 +85,8 @@ open_system(struct client **ret)
         if (is_absent(r))
                 return 0;
         if (r == -EACCES || r == -EPERM) {
-                message_print("%s: %s; going on with your private daemon", PLACE_SYSTEM_SOCKET, place_error_text(r));
+                message_print("%s: %s (members of its group may); %s your private daemon", PLACE_SYSTEM_SOCKET,
+                              place_error_text(r), start == CLIENT_AUTOSTART ? "going on with" : "looking for");
                 return 0;
         }
         return refuse(PLACE_SYSTEM_SOCKET, r);
@@ -125,7 +126,7 @@ client_open(const char *socket, enum client_start start, struct client **ret)
         if (named && *named) {
                 r = open_named(socket ? "--socket" : "$CONCD_SOCKET", named, &client);
         } else {
-                r = open_system(&client);
+                r = open_system(start, &client);
                 if (r == 0 && !client)
                         r = open_private(start, &client);
         }

@@ -60,6 +60,12 @@ static const struct option_spec options[] = {
          .type = OPTION_WORD,
          .field = "spawn",
          .help = "pool, or a fresh worker per task; 'concctl list spawns' (default: pool)"},
+        {.name = "libc",
+         .value = "NAME",
+         .type = OPTION_WORD,
+         .field = "libc",
+         .help = "threaded: process workers have an idle second thread, so that libc works as it does in threads; "
+                 "native: they have none (default: threaded, unless the daemon's pool.parked_thread says no)"},
         {.name = "warmup",
          .value = "N",
          .type = OPTION_COUNT,

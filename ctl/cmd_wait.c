@@ -5,10 +5,7 @@
 extern const struct command command_wait;
 
 static const struct option_spec options[] = {
-        COMMAND_OPTION_JSON,
-        COMMAND_OPTION_QUIET,
-        COMMAND_OPTION_SOCKET,
-        COMMAND_OPTION_END,
+        COMMAND_OPTION_EXPLAIN, COMMAND_OPTION_JSON, COMMAND_OPTION_QUIET, COMMAND_OPTION_SOCKET, COMMAND_OPTION_END,
 };
 
 static int

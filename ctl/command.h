@@ -99,6 +99,11 @@ extern const struct option_spec command_options_of_question[];
                 .name = "id", .value = "HEX", .type = OPTION_ID, .field = "id", .excludes = other, .advanced = true,   \
                 .help = "the job's id; one that the daemon knows attaches to that job"                                 \
         }
+#define COMMAND_OPTION_EXPLAIN                                                                                         \
+        {                                                                                                              \
+                .name = "explain", .type = OPTION_FLAG,                                                                \
+                .help = "of a comparison: also print the evidence behind the last column"                              \
+        }
 #define COMMAND_OPTION_END                                                                                             \
         {                                                                                                              \
                 .name = NULL                                                                                           \

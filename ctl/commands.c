@@ -7,12 +7,13 @@
 
 #include <string.h>
 
-extern const struct command command_run, command_race, command_list, command_describe, command_status, command_jobs,
-        command_wait, command_cancel, command_stop, command_help, command_version;
+extern const struct command command_run, command_compare, command_race, command_list, command_describe, command_status,
+        command_jobs, command_wait, command_cancel, command_stop, command_help, command_version;
 
 const struct command *const commands[] = {
-        &command_run,  &command_race,   &command_list, &command_describe, &command_status,  &command_jobs,
-        &command_wait, &command_cancel, &command_stop, &command_help,     &command_version, NULL,
+        &command_run,    &command_compare, &command_race, &command_list,   &command_describe,
+        &command_status, &command_jobs,    &command_wait, &command_cancel, &command_stop,
+        &command_help,   &command_version, NULL,
 };
 
 const struct operand_spec command_operand_job[] = {

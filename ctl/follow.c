@@ -2,6 +2,7 @@
 #include "ctl/follow.h"
 
 #include "ctl/answer.h"
+#include "ctl/compare-result.h"
 #include "ctl/cpulist.h"
 #include "ctl/exit_code.h"
 #include "ctl/field.h"
@@ -187,13 +188,31 @@ print_race(const struct follow *f, const json_t *race)
         race_result_print(stdout, race, scenario);
 }
 
-/* The member of a reply that is the result: of a run, or of a race. NULL: there is none. */
+static void
+print_compare(const struct follow *f, const json_t *compare)
+{
+        if (args_has(f->request->args, "quiet"))
+                compare_result_print_brief(stdout, compare);
+        else
+                compare_result_print(stdout, compare, args_has(f->request->args, "explain"));
+}
+
+/* The member of a reply that is the result: of a run, of a race or of a comparison. NULL: there is none. */
 static const char *
 result_member(const json_t *p)
 {
-        if (json_is_object(json_object_get(p, "race")))
-                return "race";
-        return json_is_object(json_object_get(p, "result")) ? "result" : NULL;
+        static const char *const members[] = {"race", "compare", "result"};
+
+        for (size_t i = 0; i < ARRAY_SIZE(members); i++)
+                if (json_is_object(json_object_get(p, members[i])))
+                        return members[i];
+        return NULL;
+}
+
+static int64_t
+failed_tasks(const json_t *p)
+{
+        return field_int(json_object_get(p, "result"), "failed") + compare_result_failed(json_object_get(p, "compare"));
 }
 
 static void
@@ -208,6 +227,8 @@ print_end(const struct follow *f, const struct varlink_reply *reply, const char 
                 print_without_result(f, reply->parameters);
         else if (strcmp(member, "race") == 0)
                 print_race(f, result);
+        else if (strcmp(member, "compare") == 0)
+                print_compare(f, result);
         else
                 result_print(stdout, result, args_has(f->request->args, "quiet"));
 }
@@ -224,9 +245,7 @@ finish(const struct follow *f, const struct varlink_reply *reply, const char *ra
                 return is_said ? exit_code_of_error(reply->error) : report_error(f, reply);
         if (!is_said)
                 print_end(f, reply, raw, len);
-        return f->is_interrupted
-                       ? CTL_EXIT_INTERRUPTED
-                       : exit_code_of_state(field_text(p, "state"), field_int(json_object_get(p, "result"), "failed"));
+        return f->is_interrupted ? CTL_EXIT_INTERRUPTED : exit_code_of_state(field_text(p, "state"), failed_tasks(p));
 }
 
 /* Takes one reply, or whatever happens instead. */

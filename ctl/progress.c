@@ -5,6 +5,7 @@
 #include "ctl/message.h"
 #include "ctl/text.h"
 #include "shared/clock.h"
+#include "shared/controls.h"
 #include "shared/quantity.h"
 
 #include <math.h>
@@ -23,7 +24,9 @@ fraction(const json_t *p, double duration_s)
 {
         double total = (double)field_int(p, "total"), f = -1;
 
-        if (total > 0)
+        if (field_is_set(p, "variant"))
+                f = field_is_set(p, "share") ? field_real(p, "share") : -1;
+        else if (total > 0)
                 f = (double)field_int(p, "done") / total;
         else if (duration_s > 0)
                 f = field_real(p, "elapsed_s") / duration_s;
@@ -34,8 +37,10 @@ fraction(const json_t *p, double duration_s)
 static double
 time_left(const json_t *p, double duration_s)
 {
-        double rate = field_real(p, "tasks_per_s");
+        double rate = field_real(p, "tasks_per_s"), share = field_real(p, "share");
 
+        if (field_is_set(p, "variant"))
+                return share > 0 ? field_real(p, "job_elapsed_s") * (1 - share) / share : -1;
         if (field_int(p, "total") > 0)
                 return rate > 0 ? (double)(field_int(p, "total") - field_int(p, "done")) / rate : -1;
         return duration_s > 0 ? MAX(duration_s - field_real(p, "elapsed_s"), 0.0) : -1;
@@ -55,24 +60,50 @@ put_time(FILE *f, double s)
                 fprintf(f, "%lld h %02lld min", n / 3600, n % 3600 / 60);
 }
 
+/* Of a comparison: one of its rounds is too short to be watched. */
+static void
+put_rounds(FILE *f, const json_t *p)
+{
+        char a[48], b[48];
+
+        if (field_bool(p, "warming_up"))
+                fprintf(f, "warming up  ");
+        else
+                fprintf(f, "round %s of %s%s  ", text_count(a, sizeof(a), field_int(p, "round")),
+                        field_is_set(p, "share") ? "" : "at most ", text_count(b, sizeof(b), field_int(p, "rounds")));
+}
+
+static void
+put_variant(FILE *f, const json_t *p)
+{
+        AUTO_FREE char *name = text_to_ascii(field_text(p, "variant"));
+
+        if (name)
+                controls_replace(name, strlen(name), '?');
+        fprintf(f, "%s", name ? name : "");
+}
+
 static void
 put_figures(FILE *f, const json_t *p, double duration_s)
 {
         double left = time_left(p, duration_s), part = fraction(p, duration_s);
         char a[48], b[48];
 
-        if (field_bool(p, "warming_up"))
+        if (field_is_set(p, "variant"))
+                put_rounds(f, p);
+        else if (field_bool(p, "warming_up"))
                 fprintf(f, "warming up  ");
-        else if (field_int(p, "rounds") > 1)
-                fprintf(f, "round %lld of %lld  ", (long long)field_int(p, "round"), (long long)field_int(p, "rounds"));
         if (part >= 0)
                 fprintf(f, "%3.0f %%  ", floor(part * 100));
-        if (field_int(p, "total") > 0)
+        if (field_is_set(p, "variant"))
+                put_variant(f, p);
+        else if (field_int(p, "total") > 0)
                 fprintf(f, "%s of %s", text_count(a, sizeof(a), field_int(p, "done")),
                         text_count(b, sizeof(b), field_int(p, "total")));
         else
                 fprintf(f, "%s done", text_count(a, sizeof(a), field_int(p, "done")));
-        fprintf(f, "  %s/s", text_count(a, sizeof(a), llround(field_real(p, "tasks_per_s"))));
+        if (!field_is_set(p, "variant"))
+                fprintf(f, "  %s/s", text_count(a, sizeof(a), llround(field_real(p, "tasks_per_s"))));
         if (left >= 0) {
                 fprintf(f, "  ETA ");
                 put_time(f, left);
@@ -164,7 +195,7 @@ void
 progress_show(const json_t *progress, double duration_s)
 {
         const char *no_color = getenv("NO_COLOR");
-        AUTO_FREE char *line = NULL;
+        AUTO_FREE char *line = NULL, *shown = NULL;
         uint64_t now = clock_now_ns();
 
         if (now < screen.next_ns)
@@ -172,11 +203,12 @@ progress_show(const json_t *progress, double duration_s)
         screen.next_ns = now + REDRAW_NS;
         /* One column stays free: a cursor in the last one makes some terminals wrap. */
         line = progress_format(progress, duration_s, terminal_columns() - 1, !no_color || *no_color == '\0');
-        if (!line)
+        shown = line ? text_for_locale(line) : NULL;
+        if (!shown)
                 return;
         screen.shown = true;
         message_set_hook(progress_clear);
-        text_printf(stderr, "\r\033[K%s", line);
+        fprintf(stderr, "\r\033[K%s", shown);
         fflush(stderr);
 }
 

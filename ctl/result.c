@@ -33,6 +33,15 @@ put_label(FILE *f, const char *label)
         text_printf(f, "  %-9s ", label);
 }
 
+/* Threads know no other libc than their own. */
+static bool
+is_native_libc(const json_t *r)
+{
+        const json_t *worker = json_array_get(json_object_get(r, "workers_detail"), 0);
+
+        return strcmp(field_text(r, "libc"), "native") == 0 && strcmp(field_text(worker, "kind"), "process") == 0;
+}
+
 /* "spin(ns=500) × 1000 · process pool · 2 workers" */
 static void
 put_title(FILE *f, const json_t *r)
@@ -62,6 +71,8 @@ put_title(FILE *f, const json_t *r)
                 text_printf(f, " · all at once");
         else
                 text_printf(f, " · %s", text_plural(a, sizeof(a), field_int(r, "workers"), "worker"));
+        if (is_native_libc(r))
+                text_printf(f, " · native libc");
 }
 
 /* Who had hoped for a whole result must not overlook that this is none. */

@@ -104,6 +104,8 @@ take_message(struct stream *s, size_t *ret_len)
         const char *message;
         char *nul;
 
+        if (s->end == s->start)
+                return NULL;
         if (s->scanned < s->start)
                 s->scanned = s->start;
         nul = s->end > s->scanned ? memchr(s->buf + s->scanned, '\0', s->end - s->scanned) : NULL;

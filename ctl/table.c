@@ -2,6 +2,7 @@
 #include "ctl/table.h"
 
 #include "ctl/text.h"
+#include "shared/controls.h"
 
 #include <errno.h>
 #include <libsmartcols.h>
@@ -66,6 +67,8 @@ table_add(struct table *table, const char *const *cells)
         for (size_t i = 0; table->columns[i].name && r == 0; i++) {
                 char *text = text_for_locale(cells[i]);
 
+                if (text)
+                        controls_replace(text, strlen(text), '?');
                 r = text ? scols_line_refer_data(line, i, text) : -ENOMEM;
         }
         return r;

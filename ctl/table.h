@@ -19,7 +19,8 @@ struct table;
 struct table *table_new(const struct table_column *columns);
 void table_free(struct table *table);
 
-/* Adds one row; as many texts as there are columns, in UTF-8. 0 or -errno. */
+/* Adds one row; as many texts as there are columns, in UTF-8, of which every byte of a control
+ * (shared/controls.h) becomes '?'. 0 or -errno. */
 int table_add(struct table *table, const char *const *cells);
 
 /* Writes it once, each line behind `indent`; on a terminal as wide as that. 0 or -errno. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "ctl/text.h"
 
+#include "shared/controls.h"
 #include "shared/quantity.h"
 
 #include <errno.h>
@@ -83,6 +84,16 @@ text_columns(const char *utf8)
         return n;
 }
 
+/* Line feeds are ours. */
+static void
+replace_controls(char *text)
+{
+        for (size_t len; *text != '\0'; text += len + (text[len] == '\n')) {
+                len = strcspn(text, "\n");
+                controls_replace(text, len, '?');
+        }
+}
+
 void
 text_printf(FILE *f, const char *fmt, ...)
 {
@@ -93,8 +104,10 @@ text_printf(FILE *f, const char *fmt, ...)
         if (vasprintf(&text, fmt, ap) < 0)
                 text = NULL;
         va_end(ap);
-        if (text)
+        if (text) {
+                replace_controls(text);
                 shown = text_for_locale(text);
+        }
         fputs(shown ? shown : "out of memory\n", f);
 }
 

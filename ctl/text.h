@@ -23,7 +23,8 @@ char *text_for_locale(const char *utf8);
 /* How many columns the text takes: its characters (all that concctl uses are one column wide). Pure. */
 size_t text_columns(const char *utf8);
 
-/* Writes, translated for the locale. Errors stay in the stream's state: see text_finish(). */
+/* Writes, translated for the locale. No control (shared/controls.h) of what the daemon sent gets through, but line
+ * feeds: each of its bytes becomes '?'. Errors stay in the stream's state: see text_finish(). */
 void text_printf(FILE *f, const char *fmt, ...) PRINTF_LIKE(2, 3);
 
 /* Writes bytes as they are, and a newline. */

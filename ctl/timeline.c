@@ -8,6 +8,7 @@
 #include "ctl/timeline.h"
 
 #include "ctl/field.h"
+#include "ctl/markup.h"
 #include "ctl/race-result.h"
 #include "ctl/table.h"
 #include "ctl/text.h"
@@ -155,23 +156,6 @@ choose_part(struct picture *p)
 
 /* ── drawing ── */
 
-static void
-put_escaped(FILE *f, const char *text)
-{
-        for (; *text != '\0'; text++) {
-                if (*text == '<')
-                        fputs("&lt;", f);
-                else if (*text == '>')
-                        fputs("&gt;", f);
-                else if (*text == '&')
-                        fputs("&amp;", f);
-                else if (*text == '"')
-                        fputs("&quot;", f);
-                else if ((unsigned char)*text >= ' ')
-                        fputc(*text, f);
-        }
-}
-
 static void put_text(const struct picture *p, double x, double y, const char *class, const char *fmt, ...)
         PRINTF_LIKE(5, 6);
 
@@ -186,7 +170,7 @@ put_text(const struct picture *p, double x, double y, const char *class, const c
                 text = NULL;
         va_end(ap);
         fprintf(p->f, "<text x=\"%.1f\" y=\"%.1f\" class=\"%s\">", x, y, class);
-        put_escaped(p->f, text ? text : "");
+        markup_put(p->f, text ? text : "");
         fprintf(p->f, "</text>\n");
 }
 
@@ -499,7 +483,7 @@ timeline_write(FILE *f, const json_t *race)
                 "<svg xmlns=\"http://www.w3.org/2000/svg\" version=\"1.1\" width=\"%d\" height=\"%.0f\" "
                 "viewBox=\"0 0 %d %.0f\">\n<title>",
                 TIMELINE_WIDTH, height, TIMELINE_WIDTH, height);
-        put_escaped(f, field_text(race, "scenario"));
+        markup_put(f, field_text(race, "scenario"));
         fputs(": who held the guard, and who waited</title>\n", f);
         put_style(f);
         fprintf(f, "<rect x=\"0\" y=\"0\" width=\"%d\" height=\"%.0f\" class=\"ground\"/>\n", TIMELINE_WIDTH, height);

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* Results and progress as people see them. */
+#include "ctl/job_table.h"
 #include "ctl/progress.h"
 #include "ctl/result.h"
 #include "ctl/text.h"
+#include "shared/controls.h"
 
 #include "run_suite.h"
 
@@ -85,6 +87,10 @@ START_TEST(other_titles)
                 {"{\"mode\":\"sequential\",\"workers\":1}", "calc x 1000 - sequential - 1 worker\n"},
                 {"{\"spawn\":\"per-task\"}", "calc x 1000 - process per task - 2 workers\n"},
                 {"{\"spawn\":\"per-task\",\"workers\":0}", "calc x 1000 - process per task - all at once\n"},
+                {"{\"libc\":\"native\",\"workers_detail\":[{\"worker\":0,\"tasks\":1000,\"kind\":\"process\"}]}",
+                 "calc x 1000 - process pool - 2 workers - native libc\n"},
+                {"{\"libc\":\"native\",\"workers_detail\":[{\"worker\":0,\"tasks\":1000,\"kind\":\"thread\"}]}",
+                 "calc x 1000 - process pool - 2 workers\n"},
                 {"{\"count\":null,\"duration_s\":2.0}", "calc for 2 s - process pool - 2 workers\n"},
                 {"{\"params\":{\"ns\":\"500\",\"how\":\"x\"}}",
                  "calc(ns=500, how=x) x 1000 - process pool - 2 workers\n"},
@@ -197,6 +203,41 @@ progress(const char *changes)
         return p;
 }
 
+/* Names of another user's daemon may be anything: they cannot steer the terminal. */
+START_TEST(names_do_not_steer_the_terminal)
+{
+        AUTO_JSON json_t *jobs = json_pack("[{s:s, s:s, s:s, s:s, s:s, s:f}]", "id", "0123456789abcdef", "state",
+                                           "failed", "user", "a\033]0;x\007b", "summary",
+                                           "calc\xc2\x9b"
+                                           "2J\xe2\x80\xae"
+                                           "z",
+                                           "reason", "so\nit \xe2\x81\xa6is", "submitted", 1.0);
+        AUTO_JSON json_t *r = good_result(2), *p = json_pack("{s:s, s:i}", "variant", "v\033[2J", "rounds", 3);
+        AUTO_FREE char *text = NULL, *result = NULL, *line = progress_format(p, 0, 80, false);
+        size_t size;
+        FILE *f = open_memstream(&text, &size);
+
+        ck_assert_int_eq(job_table_print(jobs, 2.0, "", f), 0);
+        fclose(f);
+        for (char *c = text; (c = strchr(c, '\n')); c++)
+                *c = ' ';
+        ck_assert_msg(!controls_in(text), "%s", text);
+        assert_says(text, "a?]0;x?b");
+        assert_says(text, "2J");
+        json_object_set_new(r, "state", json_string("failed"));
+        json_object_set_new(r, "reason",
+                            json_string("\033[2J\xc2\x9b"
+                                        "1m"));
+        result = print(r, false);
+        for (char *c = result; (c = strchr(c, '\n')); c++)
+                *c = ' ';
+        ck_assert_msg(!controls_in(result), "%s", result);
+        assert_says(result, "?[2J");
+        ck_assert_msg(!controls_in(line), "%s", line);
+        assert_says(line, "v?[2J");
+}
+END_TEST
+
 START_TEST(progress_lines)
 {
         static const struct {
@@ -213,7 +254,11 @@ START_TEST(progress_lines)
                 {"{\"total\":null}", 0, "500 done  100/s"},
                 {"{\"total\":null,\"elapsed_s\":9}", 4, "100 %  500 done  100/s  ETA 0 s"},
                 {"{\"warming_up\":true}", 0, "warming up   50 %  500 of 1000  100/s  ETA 5 s"},
-                {"{\"round\":3,\"rounds\":11}", 0, "round 3 of 11   50 %  500 of 1000  100/s  ETA 5 s"},
+                {"{\"round\":3,\"rounds\":11,\"variant\":\"gil\",\"share\":0.25,\"job_elapsed_s\":4}", 0,
+                 "round 3 of 11   25 %  gil  ETA 12 s"},
+                {"{\"rounds\":11,\"variant\":\"µ=1\",\"share\":0,\"warming_up\":true}", 0, "warming up    0 %  u=1"},
+                {"{\"round\":30,\"rounds\":1000,\"variant\":\"gil\",\"share\":null}", 0,
+                 "round 30 of at most 1000  gil"},
                 {"{\"failed\":2,\"restarts\":1}", 0, " 50 %  500 of 1000  100/s  ETA 5 s  2 failed  1 restart"},
                 {"{\"position\":3}", 0, "queued, position 3"},
         };
@@ -268,6 +313,7 @@ main(void)
         tcase_add_test(tc, doubts_are_said);
         tcase_add_test(tc, repeated_executions_are_counted);
         tcase_add_test(tc, a_result_without_fields_is_harmless);
+        tcase_add_test(tc, names_do_not_steer_the_terminal);
         tcase_add_test(tc, progress_lines);
         tcase_add_test(tc, progress_fits_the_terminal);
         tcase_add_test(tc, progress_bar_is_proportional_and_colour_is_asked_for);

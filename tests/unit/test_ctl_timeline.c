@@ -82,7 +82,8 @@ assert_well_formed(const char *text)
         for (const char *p = text; *p != '\0'; p++) {
                 if (*p == '&') {
                         ck_assert_msg(strncmp(p, "&lt;", 4) == 0 || strncmp(p, "&gt;", 4) == 0 ||
-                                              strncmp(p, "&amp;", 5) == 0 || strncmp(p, "&quot;", 6) == 0,
+                                              strncmp(p, "&amp;", 5) == 0 || strncmp(p, "&quot;", 6) == 0 ||
+                                              strncmp(p, "&#39;", 5) == 0,
                                       "a bare & at: %.30s", p);
                         continue;
                 }
