@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 #include "options.h"
 #include "shared/log.h"
+#include "supervisor/leftovers.h"
 #include "supervisor/settings.h"
 #include "supervisor/supervisor.h"
 
+#include <errno.h>
 #include <sysexits.h>
 
 static int
@@ -22,17 +24,41 @@ run(const struct settings_options *options)
         return r == 0 ? EX_OK : EX_SOFTWARE;
 }
 
+/* Only a wrong configuration stays wrong whenever it is read again. */
+static int
+settings_status(int r)
+{
+        if (r == -ENOMEM)
+                log_error("out of memory");
+        return r == SETTINGS_E_INVALID ? EX_CONFIG : EX_SOFTWARE;
+}
+
 static int
 check_config(const struct settings_options *options)
 {
         AUTO_FREE char *path = NULL;
         struct config config;
+        int r = settings_load(options, &config, &path);
 
-        if (settings_load(options, &config, &path) != 0)
-                return EX_CONFIG;
+        if (r != 0)
+                return settings_status(r);
         config_deinit(&config);
         printf("%s: correct\n", path ? path : "defaults");
         return EX_OK;
+}
+
+static int
+clean_up(const struct settings_options *options)
+{
+        AUTO_FREE char *path = NULL;
+        struct config config;
+        int r = settings_load(options, &config, &path);
+
+        if (r != 0)
+                return settings_status(r);
+        r = leftovers_remove(&config);
+        config_deinit(&config);
+        return r == 0 ? EX_OK : r > 0 ? EX_TEMPFAIL : EX_SOFTWARE;
 }
 
 int
@@ -49,6 +75,8 @@ main(int argc, char **argv)
                 status = check_config(&options.settings);
         else if (options.action == OPTIONS_PRINT_CONFIG)
                 status = config_print(stdout) == 0 ? EX_OK : EX_SOFTWARE;
+        else if (options.action == OPTIONS_CLEAN_UP)
+                status = clean_up(&options.settings);
         else if (options.action == OPTIONS_ERROR)
                 status = EX_USAGE;
         options_deinit(&options);

@@ -5,7 +5,18 @@
 
 #include <getopt.h>
 
-enum { OPT_CONFIG = 256, OPT_SET, OPT_INSTANCE, OPT_SOCKET, OPT_PRIVATE, OPT_CHECK, OPT_PRINT, OPT_VERSION, OPT_HELP };
+enum {
+        OPT_CONFIG = 256,
+        OPT_SET,
+        OPT_INSTANCE,
+        OPT_SOCKET,
+        OPT_PRIVATE,
+        OPT_CHECK,
+        OPT_PRINT,
+        OPT_CLEAN_UP,
+        OPT_VERSION,
+        OPT_HELP
+};
 
 static const struct {
         struct option option;
@@ -20,6 +31,7 @@ static const struct {
          "serve one user: no default file, leave after 60 s of idleness"},
         {{"check-config", no_argument, NULL, OPT_CHECK}, NULL, "check the configuration and leave"},
         {{"print-config", no_argument, NULL, OPT_PRINT}, NULL, "print the default configuration file"},
+        {{"clean-up", no_argument, NULL, OPT_CLEAN_UP}, NULL, "remove what a killed daemon left and leave"},
         {{"version", no_argument, NULL, OPT_VERSION}, NULL, "print the version"},
         {{"help", no_argument, NULL, OPT_HELP}, NULL, "print this"},
 };
@@ -62,6 +74,8 @@ apply(struct options *o, int option, size_t *n_settings)
                 return OPTIONS_CHECK_CONFIG;
         case OPT_PRINT:
                 return OPTIONS_PRINT_CONFIG;
+        case OPT_CLEAN_UP:
+                return OPTIONS_CLEAN_UP;
         case OPT_VERSION:
                 puts("concd " CONCD_VERSION);
                 return OPTIONS_DONE;

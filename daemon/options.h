@@ -9,6 +9,7 @@ enum options_action {
         OPTIONS_RUN,
         OPTIONS_CHECK_CONFIG,
         OPTIONS_PRINT_CONFIG,
+        OPTIONS_CLEAN_UP,
         OPTIONS_DONE,  /* all was said: --help, --version */
         OPTIONS_ERROR, /* and it is on stderr */
 };

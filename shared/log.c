@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "shared/log.h"
 
+#include "shared/controls.h"
+
 #include <assert.h>
 #include <errno.h>
 #include <stdarg.h>
@@ -23,6 +25,7 @@ _Static_assert(ARRAY_SIZE(levels) == LOG_LEVELS, "one row for each level");
 /* Written by log_init() while nobody logs; only the level changes later, and it guards no other data. */
 static const char *log_program;
 static bool log_to_journal;
+static log_sink *log_events;
 static int log_level = LOG_LEVEL_INFO;
 
 /* JOURNAL_STREAM is "<device>:<inode>" of the stream that systemd connected; see systemd.exec(5). */
@@ -51,6 +54,18 @@ void
 log_set_level(enum log_level level)
 {
         __atomic_store_n(&log_level, (int)level, __ATOMIC_RELAXED);
+}
+
+void
+log_set_sink(log_sink *sink)
+{
+        log_events = sink;
+}
+
+bool
+log_is_to_journal(void)
+{
+        return log_to_journal;
 }
 
 const char *
@@ -114,31 +129,86 @@ write_whole(const char *line, size_t len)
         }
 }
 
-void
-log_write(enum log_level level, const char *fmt, ...)
+static bool
+is_wanted(enum log_level level)
+{
+        return (int)level <= __atomic_load_n(&log_level, __ATOMIC_RELAXED);
+}
+
+/* The message as it goes out; returns its length. */
+static size_t format_message(char *buf, size_t room, const char *fmt, va_list ap) PRINTF_LIKE(3, 0);
+
+static size_t
+format_message(char *buf, size_t room, const char *fmt, va_list ap)
+{
+        int n = vsnprintf(buf, room, fmt, ap);
+        size_t end = n < 0 ? 0 : MIN((size_t)n, room - 1);
+
+        if (n > 0 && (size_t)n >= room)
+                memcpy(buf + end - 3, "...", 3);
+        controls_replace(buf, end, ' ');
+        buf[end] = 0;
+        return end;
+}
+
+static void write_line(enum log_level level, const char *fmt, va_list ap) PRINTF_LIKE(2, 0);
+
+static void
+write_line(enum log_level level, const char *fmt, va_list ap)
 {
         char line[LOG_LINE_MAX + 1];
         int saved_errno = errno;
-        va_list ap;
-
-        if ((int)level > __atomic_load_n(&log_level, __ATOMIC_RELAXED))
-                return;
-
-        size_t begin = format_prefix(line, LOG_LINE_MAX / 2, level), room = LOG_LINE_MAX - begin;
+        size_t end = format_prefix(line, LOG_LINE_MAX / 2, level);
 
         errno = saved_errno;
-        va_start(ap, fmt);
-        int n = vsnprintf(line + begin, room, fmt, ap);
-        va_end(ap);
-
-        size_t end = begin + (n < 0 ? 0 : MIN((size_t)n, room - 1));
-
-        if (n > 0 && (size_t)n >= room)
-                memcpy(line + end - 3, "...", 3);
-        for (size_t i = begin; i < end; i++)
-                if ((unsigned char)line[i] < ' ' || line[i] == 0x7f)
-                        line[i] = ' ';
+        end += format_message(line + end, LOG_LINE_MAX - end, fmt, ap);
         line[end++] = '\n';
         write_whole(line, end);
         errno = saved_errno;
+}
+
+void
+log_write(enum log_level level, const char *fmt, ...)
+{
+        va_list ap;
+
+        if (!is_wanted(level))
+                return;
+        va_start(ap, fmt);
+        write_line(level, fmt, ap);
+        va_end(ap);
+}
+
+static bool give_to_sink(enum log_level level, const struct log_field *fields, const char *fmt, va_list ap)
+        PRINTF_LIKE(3, 0);
+
+static bool
+give_to_sink(enum log_level level, const struct log_field *fields, const char *fmt, va_list ap)
+{
+        char message[LOG_LINE_MAX];
+
+        if (!log_events)
+                return false;
+        format_message(message, sizeof(message), fmt, ap);
+        return log_events(levels[level].priority, message, fields);
+}
+
+void
+log_event(enum log_level level, const struct log_field *fields, const char *fmt, ...)
+{
+        int saved_errno = errno;
+        va_list ap;
+        bool taken;
+
+        if (!is_wanted(level))
+                return;
+        va_start(ap, fmt);
+        taken = give_to_sink(level, fields, fmt, ap);
+        va_end(ap);
+        errno = saved_errno;
+        if (taken)
+                return;
+        va_start(ap, fmt);
+        write_line(level, fmt, ap);
+        va_end(ap);
 }

@@ -55,6 +55,12 @@ key_is(const struct config_key *key, size_t offset)
         return key->offset == offset;
 }
 
+static bool
+names_socket(const struct config_key *key)
+{
+        return key_is(key, offsetof(struct config, socket)) || key_is(key, offsetof(struct config, metrics_socket));
+}
+
 static void *
 key_member(const struct config_key *key, struct config *c)
 {
@@ -103,8 +109,13 @@ config_key_range(const struct config_key *key, char buf[RANGE_TEXT_MAX])
                 break;
         case KEY_STRING:
                 snprintf(buf, RANGE_TEXT_MAX, "%s%" PRIu64 " to %" PRIu64 " %s",
-                         key_is(key, offsetof(struct config, socket)) ? "an absolute path of " : "", key->min, key->max,
+                         names_socket(key) ? "an absolute path of " : "", key->min, key->max,
                          key_is(key, offsetof(struct config, instance)) ? "letters, digits, '-', '_'" : "bytes");
+                break;
+        case KEY_USERS:
+        case KEY_GROUPS:
+                snprintf(buf, RANGE_TEXT_MAX, "%" PRIu64 " to %" PRIu64 " %s, by name or number, with commas", key->min,
+                         key->max, key->type == KEY_USERS ? "users" : "groups");
                 break;
         }
         return buf;
@@ -158,13 +169,13 @@ text_is_valid(const struct config_key *key, const char *given)
                 return false;
         if (key_is(key, offsetof(struct config, instance)))
                 return strspn(given, instance_characters) == len;
-        if (key_is(key, offsetof(struct config, socket)))
-                return given[0] == '/';
+        if (names_socket(key))
+                return len == 0 || given[0] == '/';
         return true;
 }
 
 int
-config_value_parse(const struct config_key *key, const char *given, union config_value *ret)
+config_value_parse(const struct config_key *key, const char *given, union config_value *ret, char **ret_why)
 {
         bool is_valid = false;
 
@@ -189,6 +200,10 @@ config_value_parse(const struct config_key *key, const char *given, union config
                 if (is_valid && !(ret->text = strdup(given)))
                         return -ENOMEM;
                 break;
+        case KEY_USERS:
+                return id_list_parse(given, ID_USER, key->max, &ret->ids, ret_why);
+        case KEY_GROUPS:
+                return id_list_parse(given, ID_GROUP, key->max, &ret->ids, ret_why);
         }
         return is_valid ? 0 : -EINVAL;
 }
@@ -213,6 +228,11 @@ config_value_store(const struct config_key *key, struct config *c, const union c
         case KEY_STRING:
                 free(*(char **)member);
                 *(char **)member = value->text;
+                break;
+        case KEY_USERS:
+        case KEY_GROUPS:
+                free(((struct id_list *)member)->ids);
+                *(struct id_list *)member = value->ids;
                 break;
         }
 }
@@ -239,6 +259,9 @@ config_value_copy(const struct config_key *key, const struct config *c, union co
                 if (!ret->text)
                         return -ENOMEM;
                 break;
+        case KEY_USERS:
+        case KEY_GROUPS:
+                return id_list_copy(member, &ret->ids);
         }
         return 0;
 }
@@ -248,6 +271,8 @@ config_value_free(const struct config_key *key, struct config *c)
 {
         if (key->type == KEY_STRING)
                 free(*(char **)key_member(key, c));
+        else if (key->type == KEY_USERS || key->type == KEY_GROUPS)
+                free(((struct id_list *)key_member(key, c))->ids);
 }
 
 bool
@@ -264,6 +289,9 @@ config_value_differs(const struct config_key *key, const struct config *a, const
                 return *(const int *)key_member_const(key, a) != *(const int *)key_member_const(key, b);
         case KEY_STRING:
                 return strcmp(*(char *const *)key_member_const(key, a), *(char *const *)key_member_const(key, b)) != 0;
+        case KEY_USERS:
+        case KEY_GROUPS:
+                return !id_list_equals(key_member_const(key, a), key_member_const(key, b));
         }
         return false;
 }

@@ -9,7 +9,7 @@
 
 #include "config/config.h"
 
-enum key_type { KEY_COUNT, KEY_DURATION, KEY_MODE, KEY_BOOL, KEY_LEVEL, KEY_STRING };
+enum key_type { KEY_COUNT, KEY_DURATION, KEY_MODE, KEY_BOOL, KEY_LEVEL, KEY_STRING, KEY_USERS, KEY_GROUPS };
 enum key_reload { KEY_LIVE, KEY_RESTART };
 
 struct config_key {
@@ -35,7 +35,8 @@ union config_value {
         uint64_t number; /* COUNT, DURATION, MODE */
         bool flag;
         int level;
-        char *text; /* owned */
+        char *text;         /* owned */
+        struct id_list ids; /* owned */
 };
 
 /* Room for the longest of the texts that describe what a key allows. */
@@ -60,8 +61,9 @@ char *config_key_range(const struct config_key *key, char buf[RANGE_TEXT_MAX]);
 /* Of a COUNT, DURATION or MODE key: its value in c. */
 uint64_t config_key_number(const struct config_key *key, const struct config *c);
 
-/* 0, -EINVAL when the key does not allow what was given, or -ENOMEM. A STRING's text is a new one. */
-int config_value_parse(const struct config_key *key, const char *given, union config_value *ret);
+/* 0, -EINVAL when the key does not allow what was given, -ENOMEM; of a list -EAGAIN, too, as of id_list_parse(), which
+ * blocks, and with -EINVAL and -EAGAIN *ret_why; else that stays as it is. A STRING's text and a list are new ones. */
+int config_value_parse(const struct config_key *key, const char *given, union config_value *ret, char **ret_why);
 
 /* Gives the value to the configuration, and frees what it takes the place of. */
 void config_value_store(const struct config_key *key, struct config *c, const union config_value *value);

@@ -2,6 +2,7 @@
 /* Configurations as a whole: made, set, checked against themselves, reloaded, printed. Files: config-file.c. */
 #include "config/config-key.h"
 #include "config/config-private.h"
+#include "shared/controls.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -43,9 +44,10 @@ config_build(struct config *ret,
 static int
 get_default(const struct config_key *key, const void *arg, union config_value *ret)
 {
-        int r = config_value_parse(key, key->def, ret);
+        AUTO_FREE char *why = NULL;
+        int r = config_value_parse(key, key->def, ret, &why);
 
-        assert(r != -EINVAL);
+        assert(r == 0 || r == -ENOMEM);
         return r;
 }
 
@@ -79,10 +81,7 @@ config_deinit(struct config *c)
 char *
 config_one_line(char *message)
 {
-        for (char *p = message; *p; p++) {
-                if ((unsigned char)*p < ' ' || *p == 0x7f)
-                        *p = '?';
-        }
+        controls_replace(message, strlen(message), '?');
         return message;
 }
 
@@ -104,16 +103,18 @@ message_new(const char *fmt, ...)
 int
 config_set_key(struct config *c, const struct config_key *key, const char *given, char **ret_message)
 {
+        AUTO_FREE char *why = NULL;
         char range[RANGE_TEXT_MAX];
         union config_value value;
-        int r = config_value_parse(key, given, &value);
+        int r = config_value_parse(key, given, &value, &why);
 
         if (r == 0)
                 config_value_store(key, c, &value);
+        else if (r == -EINVAL)
+                *ret_message = message_new("%s: given \"%s\", allowed %s%s%s", key->full_name, given,
+                                           config_key_range(key, range), why ? "; " : "", why ? why : "");
         else
-                *ret_message = r == -EINVAL ? message_new("%s: given \"%s\", allowed %s", key->full_name, given,
-                                                          config_key_range(key, range))
-                                            : NULL;
+                *ret_message = r == -EAGAIN ? message_new("%s: %s", key->full_name, why) : NULL;
         return r;
 }
 
@@ -259,8 +260,10 @@ config_print(FILE *f)
                 section = key->section;
                 fputc('\n', f);
                 print_comment(f, key->help);
-                fprintf(f, "# Allowed: %s. Default: %s. %s\n%s = %s\n", config_key_range(key, range), key->def,
-                        key->reload == KEY_LIVE ? "SIGHUP applies it." : "Needs a restart.", key->name, key->def);
+                fprintf(f, "# Allowed: %s. Default: %s. %s\n%s =%s%s\n", config_key_range(key, range),
+                        *key->def ? key->def : "empty",
+                        key->reload == KEY_LIVE ? "SIGHUP applies it." : "Needs a restart.", key->name,
+                        *key->def ? " " : "", key->def);
         }
         if (fflush(f) != 0 || ferror(f))
                 return errno > 0 ? -errno : -EIO;

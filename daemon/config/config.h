@@ -12,13 +12,14 @@
 #ifndef CONCD_CONFIG_H
 #define CONCD_CONFIG_H
 
+#include "config/id-list.h"
 #include "shared/base.h"
 
 #include <stdbool.h>
 
 /* One row per key: section, key, C member, type, minimum, maximum, default, reload, help.
  * Types: COUNT (quantity_parse_count), DURATION (ns), MODE (octal), BOOL (yes, no), LEVEL (log level), STRING
- * (minimum and maximum are its length in bytes).
+ * (minimum and maximum are its length in bytes), USERS and GROUPS (of the number of entries; id_list_parse()).
  * reload: LIVE keys take effect on SIGHUP for jobs submitted afterwards, RESTART keys at the next start. */
 /* clang-format off */
 #define CONFIG_KEYS(X) \
@@ -39,6 +40,7 @@
         X(pool, parked_thread, parked_thread, BOOL, 0, 0, "yes", RESTART, \
           "keep one idle thread in every process worker, so that libc and kernel take the same paths as in " \
           "thread mode") \
+        X(pool, core_files, core_files, BOOL, 0, 0, "no", RESTART, "may a worker that crashes leave a core file?") \
         X(jobs, ledger_chunks, ledger_chunks, COUNT, 64, 1048576, "16384", RESTART, \
           "lines of the task ledger, 64 bytes each") \
         X(jobs, max_restarts, max_restarts, COUNT, 0, 1000000000, "1000", LIVE, \
@@ -46,36 +48,58 @@
         X(jobs, max_kills_in_vain, max_kills_in_vain, COUNT, 1, 1000000000, "20", LIVE, \
           "of these, how many in a row without a task done in between") \
         X(jobs, deadline, deadline_ns, DURATION, 0, 31536000000000000, "1h", LIVE, \
-          "deadline of a job that names none, from its start; 0 is none") \
+          "deadline of a job that names none, from its start, and the longest that one may name whose caller does " \
+          "not administer; 0 is none") \
         X(jobs, queue, queue_limit, COUNT, 1, 100000, "64", LIVE, "jobs that may wait, of all users together") \
         X(jobs, queue_per_user, queue_per_user, COUNT, 1, 100000, "16", LIVE, "jobs that may wait, of one user") \
-        X(jobs, keep_results, keep_results, COUNT, 1, 10000, "64", LIVE, "finished jobs that are kept") \
+        X(jobs, tasks_per_user, tasks_per_user, COUNT, 0, 1000000000000000000, "0", LIVE, \
+          "tasks and trials of one user in all unfinished jobs, with warm-up and all rounds; 0 is no limit") \
+        X(jobs, duration_per_user, duration_per_user_ns, DURATION, 0, 31536000000000000, "0", LIVE, \
+          "the same for runs by duration, which have no number of tasks: their durations together; 0 is no limit") \
+        X(jobs, keep_results, keep_results, COUNT, 1, 10000, "64", LIVE, \
+          "finished jobs that are kept, of all users together; of more, the oldest goes of the user who has most") \
         X(jobs, heartbeat, heartbeat_ns, DURATION, 0, 3600000000000, "5s", LIVE, \
           "a worker that is stopped, or holds the guard, is killed after this time without a sign of life; " \
           "0 is never") \
         X(jobs, reattach, reattach_ns, DURATION, 10000000, 604800000000000, "10s", LIVE, \
           "how long a job whose callers were lost with a killed daemon waits for somebody to ask for it") \
         X(jobs, keep_unfetched, keep_unfetched_ns, DURATION, 1000000000, 604800000000000, "15min", LIVE, \
-          "how long a result that nobody fetched keeps a daemon with idle_exit alive") \
+          "how long a result that its owner did not fetch keeps a daemon with idle_exit alive") \
         X(clients, connections, connections, COUNT, 1, 100000, "256", LIVE, "connections, of all users together") \
         X(clients, connections_per_user, connections_per_user, COUNT, 1, 100000, "64", LIVE, \
           "connections of one user") \
+        X(clients, reserved, connections_reserved, COUNT, 0, 100000, "8", LIVE, \
+          "connections, of all, that are kept for root, the daemon's own user and access.admin_*; never more than " \
+          "half") \
         X(clients, max_message, max_message, COUNT, 1024, 1048576, "262144", LIVE, "bytes of one request") \
         X(clients, max_unread, max_unread, COUNT, 65536, 1073741824, "4194304", LIVE, \
           "bytes of replies that a client may leave unread before it is dropped") \
         X(clients, request_timeout, request_timeout_ns, DURATION, 100000000, 3600000000000, "30s", LIVE, \
-          "time for a client to finish a request it began, and to read what it was sent")
+          "time for a client to finish a request it began, and to read what it was sent") \
+        X(metrics, socket, metrics_socket, STRING, 0, 107, "", RESTART, \
+          "path of a socket that answers HTTP requests of /metrics, such as /run/concd/metrics.sock; empty is none") \
+        X(metrics, socket_mode, metrics_socket_mode, MODE, 0, 0777, "0660", RESTART, "permissions of that socket") \
+        X(access, submit_users, submit_users, USERS, 0, 64, "", LIVE, \
+          "who may submit jobs, beside those of submit_groups and who may administer; when both are empty, everybody " \
+          "who can connect to the socket") \
+        X(access, submit_groups, submit_groups, GROUPS, 0, 64, "", LIVE, "whose members may submit jobs") \
+        X(access, admin_users, admin_users, USERS, 0, 64, "", LIVE, \
+          "who may see and cancel jobs of others and stop the daemon, beside root and the daemon's own user") \
+        X(access, admin_groups, admin_groups, GROUPS, 0, 64, "", LIVE, "whose members may do that, too")
 
 /* clang-format on */
 
 struct config {
-/* COUNT, DURATION and MODE are uint64_t, BOOL bool, LEVEL int (enum log_level), STRING char * (owned, never NULL). */
+/* COUNT, DURATION and MODE are uint64_t, BOOL bool, LEVEL int (enum log_level), STRING char * (owned, never NULL),
+ * USERS and GROUPS lists of numbers. */
 #define CONFIG_TYPE_COUNT                                          uint64_t
 #define CONFIG_TYPE_DURATION                                       uint64_t
 #define CONFIG_TYPE_MODE                                           uint64_t
 #define CONFIG_TYPE_BOOL                                           bool
 #define CONFIG_TYPE_LEVEL                                          int
 #define CONFIG_TYPE_STRING                                         char *
+#define CONFIG_TYPE_USERS                                          struct id_list
+#define CONFIG_TYPE_GROUPS                                         struct id_list
 #define X(section, key, member, type, min, max, def, reload, help) CONFIG_TYPE_##type member;
         CONFIG_KEYS(X)
 #undef X
@@ -87,9 +111,10 @@ int config_init(struct config *c);
 /* Frees what c owns, not c. */
 void config_deinit(struct config *c);
 
-/* Reads a file over what is set already. 0; -errno when it cannot be read; -EINVAL when it is wrong; -ENOMEM. On
- * every failure c is as before: nothing is half applied; and *ret_message is malloc'ed, one line without its line
- * feed, or NULL when memory is out. It names file, line, key, what was given and what is allowed:
+/* Reads a file over what is set already. 0; -errno when it cannot be read; -EINVAL when it is wrong; -EAGAIN when the
+ * user database could not be asked; -ENOMEM. On every failure c is as before: nothing is half applied; and *ret_message
+ * is malloc'ed, one line without its line feed, or NULL when memory is out. It names file, line, key, what was given
+ * and what is allowed:
  *     etc/concd.conf:12: pool.threads: given "x", allowed 0 to 256
  * Keys that limit each other (pool.threads is at most pool.max_workers) are checked after the last line. */
 int config_load(struct config *c, const char *path, char **ret_message);

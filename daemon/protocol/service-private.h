@@ -11,7 +11,6 @@
 
 #include "protocol/service.h"
 
-#include <event2/listener.h>
 #include <sys/queue.h>
 
 struct session;
@@ -24,15 +23,16 @@ struct service {
         const struct service_method *methods;
         void *userdata;
         struct service_limits limits;
+        struct service_counts counts;
 
-        struct evconnlistener *listener; /* NULL before service_listen() and after service_shutdown() */
-        struct event *rest;              /* pending while the listener rests */
-        bool rest_logged;                /* since the last connection that was accepted */
+        struct event *listener; /* NULL before service_listen() and after service_shutdown() */
+        struct event *rest;     /* pending while the listener rests */
+        bool rest_logged;       /* since the last connection that was accepted */
         bool stopping;
 
         struct session_list sessions;
         unsigned n_sessions;
-        void (*on_clients_changed)(void *userdata);
+        struct service_hooks hooks;
 };
 
 struct session {
@@ -46,11 +46,13 @@ struct session {
         struct call *call;   /* being answered, or NULL */
         size_t searched;     /* bytes at the start of the input that hold no NUL */
         const char *doom;    /* why it is to be closed, or NULL */
+        bool failed;         /* that is our own failure, and nothing that the client did */
         bool eof;            /* the client will send no more */
         bool dispatching;    /* session_dispatch() is on the stack */
+        bool backlog;        /* requests that nothing stands before wait for the next turn; nothing is read till then */
 };
 
-/* Takes over `fd`, on success only, and appears in the service's list. 0 or -errno. */
+/* Takes over `fd` and `peer->groups`, on success only, and appears in the service's list. 0 or -errno. */
 int session_new(struct service *service, int fd, const struct peer *peer);
 
 /* Closes the connection, tells the owner of its call (call_on_gone), frees it. */
@@ -61,6 +63,9 @@ void session_apply_limits(struct session *session);
 
 /* Is anything half done: a call, unwritten output, requests not yet looked at? */
 bool session_is_busy(const struct session *session);
+
+/* Tells the owner, or the log, of what was refused or cut off; see struct service_hooks. */
+void service_tell_refused(struct service *service, const struct peer *peer, const char *what, const char *why);
 
 /* A session has left the list and its descriptor is closed. */
 void service_session_ended(struct service *service);

@@ -4,6 +4,9 @@
  *
  * When descriptors run out, accept(2) leaves the connection in the queue and the listening socket stays readable:
  * libevent would call us again at once, for ever. The listener then rests, until a timer fires or a connection ends.
+ *
+ * libevent's evconnlistener accepts until the queue is empty, which it never is when somebody connects as fast as he
+ * can. So this one is a plain event, and takes a few connections in each turn of the loop.
  */
 #include "protocol/service-private.h"
 
@@ -16,6 +19,7 @@
 #include <sys/socket.h>
 
 #define REST_MS            100
+#define ACCEPTS_MAX        16 /* in a row */
 #define STANDARD_INTERFACE "org.varlink.service"
 
 static const struct service_limits default_limits = {
@@ -191,24 +195,49 @@ service_handle_standard(struct service *service, const char *method, struct call
 
 /* ── connections ── */
 
+void
+service_tell_refused(struct service *service, const struct peer *peer, const char *what, const char *why)
+{
+        if (service->hooks.refused)
+                service->hooks.refused(service->userdata, peer, what, why);
+        else
+                log_info("client pid %d uid %u, %s refused: %s", peer->pid, peer->uid, what, why);
+}
+
 /* One reply that nobody asked for, as far as it goes: the connection is not worth waiting for. */
 static void
 refuse(struct service *service, int fd, const struct peer *peer, const char *what, uint64_t limit)
 {
         AUTO_JSON json_t *parameters = json_pack("{s:s, s:I}", "what", what, "limit", (json_int_t)limit);
         AUTO_FREE char *message = NULL;
+        char why[80];
         size_t len;
 
-        log_info("client pid %d uid %u refused: %s, limit %llu", peer->pid, peer->uid, what, (unsigned long long)limit);
+        snprintf(why, sizeof(why), "%s have their limit, %llu", what, (unsigned long long)limit);
+        service_tell_refused(service, peer, "connection", why);
         message = service_encode(service, service->own, NULL, "Busy", parameters, false, &len);
         if (message && send(fd, message, len, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
                 log_debug("client pid %d: not told that it was refused: %m", peer->pid);
+}
+
+/* The places that are there for this client. A few are kept, so that however many idle connections others hold, who
+ * administers can get in and do something about it. */
+static uint64_t
+places_for(struct service *service, const struct peer *peer)
+{
+        uint64_t all = service->limits.connections, reserved = MIN(service->limits.reserved, all / 2);
+        const struct service_hooks *hooks = &service->hooks;
+
+        if (reserved == 0 || !hooks->is_privileged || hooks->is_privileged(service->userdata, peer))
+                return all;
+        return all - reserved;
 }
 
 static bool
 has_room(struct service *service, int fd, const struct peer *peer)
 {
         const struct service_limits *limits = &service->limits;
+        uint64_t places = places_for(service, peer);
         const struct session *s;
         uint64_t of_user = 0;
 
@@ -218,8 +247,8 @@ has_room(struct service *service, int fd, const struct peer *peer)
                 refuse(service, fd, peer, "connections of one user", limits->connections_per_user);
                 return false;
         }
-        if (service->n_sessions >= limits->connections) {
-                refuse(service, fd, peer, "connections", limits->connections);
+        if (service->n_sessions >= places) {
+                refuse(service, fd, peer, "connections", places);
                 return false;
         }
         return true;
@@ -228,14 +257,62 @@ has_room(struct service *service, int fd, const struct peer *peer)
 static void
 tell_clients_changed(struct service *service)
 {
-        if (service->on_clients_changed)
-                service->on_clients_changed(service->userdata);
+        if (service->hooks.clients_changed)
+                service->hooks.clients_changed(service->userdata);
+}
+
+/* SO_PEERGROUPS. Who has none, or whose groups are not known, has fewer rights and never more. 0 or -ENOMEM. */
+static int
+read_groups(int fd, struct peer *peer)
+{
+        socklen_t size = 0;
+        gid_t *groups = NULL;
+
+        /* With too short a buffer it fails with ERANGE and says how many bytes there are. They do not change: they are
+         * those of the moment of the connect(2). */
+        if (getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, NULL, &size) == 0 || errno != ERANGE || size == 0)
+                return 0;
+        groups = malloc(size);
+        if (!groups)
+                return -ENOMEM;
+        if (getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, groups, &size) < 0) {
+                log_error("groups of pid %d uid %u are not known: %m", peer->pid, peer->uid);
+                free(groups);
+                return 0;
+        }
+        peer->groups = groups;
+        peer->n_groups = size / sizeof(*groups);
+        return 0;
+}
+
+/* Without a timer that ends it there is no rest. */
+static void
+begin_rest(struct service *service)
+{
+        static const struct timeval pause = {.tv_usec = REST_MS * 1000};
+
+        if (event_add(service->rest, &pause) == 0)
+                event_del(service->listener);
 }
 
 static void
-on_accept(struct evconnlistener *listener, evutil_socket_t fd, struct sockaddr *address, int len, void *arg)
+end_rest(struct service *service)
 {
-        struct service *service = arg;
+        event_del(service->rest);
+        if (service->listener && event_add(service->listener, NULL) < 0)
+                begin_rest(service);
+}
+
+static void
+on_rested(evutil_socket_t fd, short what, void *arg)
+{
+        end_rest(arg);
+}
+
+/* Takes over the descriptor. */
+static void
+take_connection(struct service *service, int fd)
+{
         AUTO_CLOSE int owned = fd;
         struct ucred cred;
         socklen_t size = sizeof(cred);
@@ -248,54 +325,57 @@ on_accept(struct evconnlistener *listener, evutil_socket_t fd, struct sockaddr *
                 return;
         }
         peer = (struct peer){.pid = cred.pid, .uid = cred.uid, .gid = cred.gid};
-        if (!has_room(service, fd, &peer))
+        r = read_groups(fd, &peer);
+        if (r == 0 && !has_room(service, fd, &peer)) {
+                service->counts.refused++;
+                free(peer.groups);
                 return;
-        r = session_new(service, fd, &peer);
+        }
+        if (r == 0)
+                r = session_new(service, fd, &peer);
         if (r < 0) {
+                free(peer.groups);
                 log_error("client pid %d uid %u: %s", peer.pid, peer.uid, strerror(-r));
                 return;
         }
         owned = -1;
+        service->counts.accepted++;
         tell_clients_changed(service);
 }
 
 static void
-on_accept_error(struct evconnlistener *listener, void *arg)
+on_connecting(evutil_socket_t listener, short what, void *arg)
 {
-        static const struct timeval pause = {.tv_usec = REST_MS * 1000};
         struct service *service = arg;
 
-        if (!service->rest_logged)
-                log_warning("cannot accept connections for now: %m");
-        service->rest_logged = true;
-        evconnlistener_disable(listener);
-        event_add(service->rest, &pause);
+        /* Who is told of a new client may shut the service down. */
+        for (unsigned i = 0; i < ACCEPTS_MAX && service->listener; i++) {
+                int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+
+                if (fd >= 0) {
+                        take_connection(service, fd);
+                        continue;
+                }
+                if (errno == EAGAIN || errno == EINTR || errno == ECONNABORTED)
+                        return;
+                if (!service->rest_logged)
+                        log_warning("cannot accept connections for now: %m");
+                service->rest_logged = true;
+                begin_rest(service);
+                return;
+        }
 }
 
 static void
 close_listener(struct service *service)
 {
-        evutil_socket_t fd;
+        int fd;
 
         if (!service->listener)
                 return;
-        fd = evconnlistener_get_fd(service->listener);
-        evconnlistener_free(TAKE(service->listener));
+        fd = event_get_fd(service->listener);
+        event_free(TAKE(service->listener));
         close(fd);
-}
-
-static void
-end_rest(struct service *service)
-{
-        event_del(service->rest);
-        if (service->listener)
-                evconnlistener_enable(service->listener);
-}
-
-static void
-on_rested(evutil_socket_t fd, short what, void *arg)
-{
-        end_rest(arg);
 }
 
 void
@@ -325,6 +405,8 @@ service_new(struct event_base *base, const struct service_info *info, const char
         service->standard = parse_interface(idl_org_varlink_service);
         if (service->own && service->standard)
                 r = check_tables(service);
+        if (r == 0)
+                r = service_counts_init(&service->counts, service->own, service->standard);
         if (r == 0) {
                 service->rest = evtimer_new(base, on_rested, service);
                 r = service->rest ? 0 : -ENOMEM;
@@ -344,12 +426,13 @@ service_free(struct service *service)
 
         if (!service)
                 return;
-        service->on_clients_changed = NULL;
+        service->hooks.clients_changed = NULL;
         close_listener(service);
         while ((s = TAILQ_FIRST(&service->sessions)))
                 session_free(s);
         if (service->rest)
                 event_free(service->rest);
+        service_counts_deinit(&service->counts);
         idl_free(service->own);
         idl_free(service->standard);
         free(service);
@@ -370,15 +453,12 @@ service_listen(struct service *service, int fd)
 {
         if (service->listener)
                 return -EBUSY;
-        service->listener =
-                evconnlistener_new(service->base, on_accept, service, LEV_OPT_CLOSE_ON_EXEC | LEV_OPT_DISABLED, 0, fd);
+        service->listener = event_new(service->base, fd, EV_READ | EV_PERSIST, on_connecting, service);
         if (!service->listener)
                 return -ENOMEM;
-        evconnlistener_set_error_cb(service->listener, on_accept_error);
-        /* Not by evconnlistener_new(), which would not say when this fails. */
-        if (evconnlistener_enable(service->listener) < 0) {
+        if (event_add(service->listener, NULL) < 0) {
                 log_error("cannot watch the socket: %m");
-                evconnlistener_free(TAKE(service->listener));
+                event_free(TAKE(service->listener));
                 return -EIO;
         }
         return 0;
@@ -398,6 +478,12 @@ service_clients(const struct service *service)
         return service->n_sessions;
 }
 
+const struct service_counts *
+service_counts(const struct service *service)
+{
+        return &service->counts;
+}
+
 bool
 service_is_busy(const struct service *service)
 {
@@ -410,7 +496,7 @@ service_is_busy(const struct service *service)
 }
 
 void
-service_on_clients_changed(struct service *service, void (*fn)(void *userdata))
+service_set_hooks(struct service *service, const struct service_hooks *hooks)
 {
-        service->on_clients_changed = fn;
+        service->hooks = *hooks;
 }

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A Varlink service on a Unix stream socket: listener, sessions (one per connection) and calls. Knows libevent and the
- * protocol, nothing of jobs. Everything runs on the thread of the event base; nothing blocks.
+ * protocol, nothing of jobs. Everything runs on the thread of the event base. Nothing blocks, unless a handler or hook
+ * does (concd's `refused` looks a user up in the user database: docs/SECURITY.md), and nobody keeps the loop: after a
+ * few connections accepted, and a few calls of each, all others have their turn.
  *
  * Replies come in call order: a session reads its next call only when the present one has had its last reply.
  */
@@ -9,6 +11,7 @@
 #define CONCD_SERVICE_H
 
 #include "protocol/idl.h"
+#include "protocol/service-counts.h"
 #include "shared/base.h"
 
 #include <event2/event.h>
@@ -18,11 +21,15 @@
 struct service;
 struct call;
 
-/* Who is on the other end, as the kernel says (SO_PEERCRED) at the time of its connect(2). */
+/* Who is on the other end, as the kernel says (SO_PEERCRED, SO_PEERGROUPS), at the time of its connect(2). Numbers are
+ * those of the daemon's user namespace: who comes from another one, in which he has no number here, has the overflow
+ * uid (65534), as has everybody like him. */
 struct peer {
         pid_t pid;
         uid_t uid;
         gid_t gid;
+        gid_t *groups; /* supplementary ones; the session's */
+        size_t n_groups;
 };
 
 /* One row per method of the interface. The handler answers now or later; it owns neither argument. `parameters`
@@ -31,10 +38,12 @@ struct service_method {
         const char *name; /* without the interface */
         void (*handle)(void *userdata, struct call *call, json_t *parameters);
         const char *(*allowed)(const char *field); /* may be NULL: better words than the declared type, or NULL */
+        bool read_only;                            /* it does nothing but reply: not called for who wants no reply */
 };
 
 struct service_limits {
         uint64_t connections, connections_per_user; /* more are told Busy and closed */
+        uint64_t reserved;                          /* of them for the privileged; at most half are */
         uint64_t max_message;                       /* bytes; a longer request closes the connection */
         uint64_t max_unread;                        /* bytes of unread output; more closes it */
         uint64_t request_timeout_ns;                /* to finish a request, and to read replies */
@@ -57,9 +66,8 @@ void service_free(struct service *service);
 
 void service_set_limits(struct service *service, const struct service_limits *limits);
 
-/* Takes over a listening socket (non-blocking, close-on-exec) and starts to accept. On EMFILE and
- * ENFILE the listener rests for 100 ms, or until a connection ends. 0; or -errno (-EBUSY: it listens already), and then
- * the descriptor is still the caller's. */
+/* Takes over a listening socket (non-blocking, close-on-exec) and starts to accept. On EMFILE and ENFILE it rests for
+ * 100 ms, or until a connection ends. 0; or -errno (-EBUSY: it listens already): the descriptor is the caller's. */
 int service_listen(struct service *service, int fd);
 
 /* No new connections (the listening socket is closed) and no new calls: those that come from now on, of any interface,
@@ -69,12 +77,21 @@ void service_shutdown(struct service *service);
 /* Connections open now. */
 unsigned service_clients(const struct service *service);
 
+/* What was counted so far; the service's. */
+const struct service_counts *service_counts(const struct service *service);
+
 /* Calls answered in part or not at all, or bytes that are not yet written: while there are, leaving would cut
  * somebody off. */
 bool service_is_busy(const struct service *service);
 
-/* Called whenever a connection opened or ended, with the service's userdata; it must not free the service. */
-void service_on_clients_changed(struct service *service, void (*fn)(void *userdata));
+/* What the owner is asked and told, with the service's userdata. Each may be NULL; none may free the service. */
+struct service_hooks {
+        void (*clients_changed)(void *userdata);                        /* a connection opened or ended */
+        bool (*is_privileged)(void *userdata, const struct peer *peer); /* NULL: everybody is */
+        /* A "connection" or a "request" (`what`) was refused or cut off, because of `why`. NULL: the log is told. */
+        void (*refused)(void *userdata, const struct peer *peer, const char *what, const char *why);
+};
+void service_set_hooks(struct service *service, const struct service_hooks *hooks);
 
 /* ── a call, from inside a handler or later ── */
 

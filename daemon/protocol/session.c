@@ -6,8 +6,11 @@
  * is being answered. A handler answers at once, and the loop goes on; or later, and call_finish() kicks the
  * session: its next call starts from the event loop, never on the stack of whoever replied.
  *
- * Reading never stops while the client may still send, because only reading shows that it went away. So what may
- * pile up is bounded: a message by max_message; and the requests behind a call in progress together by as much
+ * After CALLS_AT_ONCE calls it is the turn of everybody else on the loop, and a timer that is due at once brings the
+ * session back. (An active event would not do: libevent runs those in the same turn.) Until then nothing more is read.
+ *
+ * Otherwise reading never stops while the client may still send, because only reading shows that it went away. So what
+ * may pile up is bounded: a message by max_message; and the requests behind a call in progress together by as much
  * again.
  *
  * How a connection ends. A full close of the client, or an error of the socket: whatever it asked for is moot. A
@@ -36,7 +39,8 @@
 #include <stdarg.h>
 #include <string.h>
 
-#define GIVEN_MAX 64 /* characters of a value that is quoted back */
+#define GIVEN_MAX     64 /* characters of a value that is quoted back */
+#define CALLS_AT_ONCE 8
 
 struct call {
         struct session *session;
@@ -63,6 +67,14 @@ session_doom(struct session *s, const char *why)
                 session_kick(s);
 }
 
+/* The same for what is no fault of the client's. */
+static void
+session_fail(struct session *s, const char *why)
+{
+        s->failed = s->failed || !s->doom;
+        session_doom(s, why);
+}
+
 static size_t
 unread(const struct session *s)
 {
@@ -79,7 +91,7 @@ unheard(const struct session *s)
 static void
 session_stop_reading(struct session *s, const char *why)
 {
-        log_info("client pid %d uid %u: %s", s->peer.pid, s->peer.uid, why);
+        service_tell_refused(s->service, &s->peer, "request", why);
         s->eof = true;
         s->searched = 0;
         bufferevent_disable(s->bev, EV_READ);
@@ -138,12 +150,12 @@ call_send(struct call *call, const char *error, json_t *parameters, bool continu
         if (!message ||
             evbuffer_add_reference(bufferevent_get_output(s->bev), message, len, free_message, message) < 0) {
                 free(message);
-                session_doom(s, "out of memory");
+                session_fail(s, "out of memory");
         } else if (unread(s) > s->service->limits.max_unread) {
                 session_doom(s, "too much unread output");
         } else if (bufferevent_enable(s->bev, EV_WRITE) < 0) {
                 /* libevent does this by itself, but when memory was short it may not have, and would not tell. */
-                session_doom(s, "cannot be written to");
+                session_fail(s, "cannot be written to");
         }
 }
 
@@ -191,6 +203,7 @@ call_progress(struct call *call, json_t *parameters)
 void
 call_error(struct call *call, const char *name, json_t *parameters)
 {
+        service_counts_error(&call->session->service->counts, name);
         call_send(call, name, parameters, false);
         json_decref(parameters);
         call_finish(call);
@@ -288,10 +301,13 @@ call_route(struct call *call, const char *full, const char *name, json_t *parame
                 return;
         }
         call->method = name;
+        service_counts_call(&service->counts, own ? name : full);
         if (own)
                 m = service_find_method(service, name);
         if (r < 0) {
                 refuse_parameters(call, m, field ? field : "?", expected, given);
+        } else if (call->oneway && (!own || m->read_only)) {
+                call_finish(call);
         } else if (own) {
                 call->method = m->name;
                 m->handle(service->userdata, call, parameters);
@@ -311,7 +327,7 @@ session_start_call(struct session *s, const struct varlink_call *request)
 
         if (!call || !interface) {
                 free(call);
-                session_doom(s, "out of memory");
+                session_fail(s, "out of memory");
                 return;
         }
         *call = (struct call){.session = s, .more = request->more, .oneway = request->oneway};
@@ -356,7 +372,7 @@ take_message(struct session *s, size_t len, struct varlink_call *ret)
                 why = "bad name of a method";
         }
         if (r == VARLINK_E_MEMORY)
-                session_doom(s, "out of memory");
+                session_fail(s, "out of memory");
         else
                 session_stop_reading(s, why);
         return false;
@@ -379,13 +395,31 @@ find_message(struct session *s)
         return -1;
 }
 
+/* After every dispatch: do requests wait for the next turn? */
+static void
+session_set_backlog(struct session *s, bool backlog)
+{
+        static const struct timeval at_once = {0};
+
+        if (backlog && event_add(s->kick, &at_once) < 0)
+                session_fail(s, "out of memory");
+        if (s->backlog == backlog)
+                return;
+        s->backlog = backlog;
+        if (backlog)
+                bufferevent_disable(s->bev, EV_READ);
+        else if (!s->eof && bufferevent_enable(s->bev, EV_READ) < 0)
+                session_fail(s, "cannot be read from");
+}
+
 static void
 session_dispatch(struct session *s)
 {
         ev_ssize_t len;
+        unsigned n;
 
         s->dispatching = true;
-        while (!s->call && !s->doom && (len = find_message(s)) >= 0) {
+        for (n = 0; n < CALLS_AT_ONCE && !s->call && !s->doom && (len = find_message(s)) >= 0; n++) {
                 struct varlink_call request;
 
                 if (!take_message(s, (size_t)len, &request))
@@ -393,6 +427,7 @@ session_dispatch(struct session *s)
                 session_start_call(s, &request);
                 varlink_call_deinit(&request);
         }
+        session_set_backlog(s, n == CALLS_AT_ONCE && !s->call && unheard(s) > 0);
         s->dispatching = false;
 }
 
@@ -412,7 +447,7 @@ session_set_timer(struct session *s)
 {
         struct timeval second = {.tv_sec = 1}, timeout = request_timeout(s);
 
-        if (s->eof ? !s->call : (s->call || unheard(s) == 0))
+        if (s->eof ? !s->call : (s->call || s->backlog || unheard(s) == 0))
                 event_del(s->timer);
         else if (!event_pending(s->timer, EV_TIMEOUT, NULL))
                 return event_add(s->timer, s->eof ? &second : &timeout) == 0;
@@ -426,18 +461,21 @@ is_finished(const struct session *s)
         return s->eof && !s->call && unheard(s) == 0 && unread(s) == 0;
 }
 
-/* Closes the session or says what it waits for. Expects that no complete request is left without a call before it. */
+/* Closes the session or says what it waits for. Expects that no complete request is left without a call before it, but
+ * in a backlog. */
 static void
 session_settle(struct session *s)
 {
         if (s->call && unheard(s) > s->service->limits.max_message)
                 session_doom(s, "too many requests behind a call in progress");
-        if (s->eof && !s->call && unheard(s) > 0)
+        if (s->eof && !s->call && !s->backlog && unheard(s) > 0)
                 session_stop_reading(s, "closed within a request");
         if (!s->doom && !is_finished(s) && !session_set_timer(s))
-                s->doom = "out of memory";
-        if (s->doom)
-                log_info("client pid %d uid %u dropped: %s", s->peer.pid, s->peer.uid, s->doom);
+                session_fail(s, "out of memory");
+        if (s->failed)
+                log_error("client pid %d uid %u, connection closed: %s", s->peer.pid, s->peer.uid, s->doom);
+        else if (s->doom)
+                service_tell_refused(s->service, &s->peer, "connection", s->doom);
         if (s->doom || is_finished(s))
                 session_free(s);
 }
@@ -463,14 +501,23 @@ on_moved(struct bufferevent *bev, void *arg)
 }
 
 static void
+session_went_away(struct session *s)
+{
+        log_debug("client pid %d uid %u went away", s->peer.pid, s->peer.uid);
+        session_free(s);
+}
+
+static void
 on_timer(evutil_socket_t fd, short what, void *arg)
 {
         struct session *s = arg;
 
+        if (s->eof && is_hung_up(s)) {
+                session_went_away(s);
+                return;
+        }
         if (!s->eof)
-                s->doom = "request not finished in time";
-        else if (is_hung_up(s))
-                s->doom = "went away";
+                session_doom(s, "request not finished in time");
         session_run(s);
 }
 
@@ -480,10 +527,9 @@ on_end(struct bufferevent *bev, short what, void *arg)
         struct session *s = arg;
 
         if (what & BEV_EVENT_TIMEOUT) {
-                s->doom = "replies not read in time";
+                session_doom(s, "replies not read in time");
         } else if ((what & BEV_EVENT_ERROR) || is_hung_up(s)) {
-                log_debug("client pid %d uid %u went away", s->peer.pid, s->peer.uid);
-                session_free(s);
+                session_went_away(s);
                 return;
         }
         s->eof = true;
@@ -545,6 +591,7 @@ session_free(struct session *s)
         bufferevent_disable(s->bev, EV_READ | EV_WRITE);
         bufferevent_free(s->bev);
         close(s->fd);
+        free(s->peer.groups);
         free(s);
         service_session_ended(service);
 }

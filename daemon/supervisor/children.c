@@ -3,6 +3,7 @@
 
 #include "segment/process_time.h"
 #include "shared/log.h"
+#include "supervisor/events.h"
 #include "supervisor/recovery.h"
 #include "supervisor/runner.h"
 #include "supervisor/supervisor.h"
@@ -367,16 +368,18 @@ static void
 log_death(const struct child *child, const struct child_death *death, bool retiring)
 {
         const char *who = child->slot == SLOT_THREAD_HOST ? "thread host" : "process worker";
+        const struct job *job = child->supervisor->queue.running;
         int status = death->status;
 
         if (retiring && WIFEXITED(status) && WEXITSTATUS(status) == 0)
                 log_debug("%s in slot %u (pid %d) left", who, child->slot, child->pid);
         else if (WIFSIGNALED(status))
-                log_info("%s in slot %u (pid %d) was killed by signal %d (%s)", who, child->slot, child->pid,
-                         WTERMSIG(status), strsignal(WTERMSIG(status)));
+                event_of_worker(child->slot, child->pid, status, job,
+                                "%s in slot %u (pid %d) was killed by signal %d (%s)", who, child->slot, child->pid,
+                                WTERMSIG(status), strsignal(WTERMSIG(status)));
         else
-                log_info("%s in slot %u (pid %d) exited with status %d", who, child->slot, child->pid,
-                         WEXITSTATUS(status));
+                event_of_worker(child->slot, child->pid, status, job, "%s in slot %u (pid %d) exited with status %d",
+                                who, child->slot, child->pid, WEXITSTATUS(status));
 }
 
 /* Frees the slots of a child after their recovery. */

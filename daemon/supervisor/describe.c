@@ -210,22 +210,27 @@ names_of(json_t *entries, const char *key)
         return all;
 }
 
+/* Nothing is called so: with a kind that there is, its names would do. */
+static void
+refuse(struct call *call, const char *kind, const char *name)
+{
+        AUTO_JSON json_t *of_kind = json_pack("{s:s?}", "kind", kind);
+        AUTO_JSON json_t *candidates = describe_all(of_kind);
+        bool bad_kind = json_array_size(candidates) == 0;
+        AUTO_JSON json_t *everything = bad_kind ? describe_all(NULL) : NULL;
+        AUTO_FREE char *allowed = bad_kind ? names_of(everything, "kind") : names_of(candidates, "name");
+
+        call_bad_value(call, bad_kind ? "kind" : "name", allowed ? allowed : "", "%s", bad_kind ? kind : name);
+}
+
 void
 describe_handle(void *userdata, struct call *call, json_t *p)
 {
-        const char *kind = json_string_value(json_object_get(p, "kind"));
-        AUTO_JSON json_t *everything = describe_all(NULL);
-        AUTO_JSON json_t *of_kind = json_pack("{s:s?}", "kind", kind);
-        AUTO_JSON json_t *candidates = describe_all(of_kind);
-        json_t *entries = describe_all(p);
-        bool bad_kind = json_array_size(candidates) == 0;
-        AUTO_FREE char *allowed = bad_kind ? names_of(everything, "kind") : names_of(candidates, "name");
-        const char *name = json_string_value(json_object_get(p, "name"));
+        AUTO_JSON json_t *entries = describe_all(p);
 
-        if (json_array_size(entries) > 0) {
-                call_reply(call, json_pack("{s:o}", "entries", entries));
-                return;
-        }
-        json_decref(entries);
-        call_bad_value(call, bad_kind ? "kind" : "name", allowed ? allowed : "", "%s", bad_kind ? kind : name);
+        if (json_array_size(entries) > 0)
+                call_reply(call, json_pack("{s:O}", "entries", entries));
+        else
+                refuse(call, json_string_value(json_object_get(p, "kind")),
+                       json_string_value(json_object_get(p, "name")));
 }

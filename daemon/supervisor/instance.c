@@ -141,24 +141,83 @@ instance_init(struct instance *i, const char *name, const char *socket)
         return r == 0 ? take_herd(i) : r;
 }
 
+#if HAVE_SYSTEMD
+/* Which of the n descriptors from SD_LISTEN_FDS_START on is the control socket: the only one, whatever its name is, or
+ * the only one of the name. Its place, or -1. */
+static int
+find_activated(char *const *names, int n)
+{
+        int found = -1;
+
+        for (int k = 0; k < n; k++) {
+                if (n > 1 && strcmp(names[k], INSTANCE_FD_NAME) != 0)
+                        continue;
+                if (found >= 0)
+                        return -1;
+                found = k;
+        }
+        return found;
+}
+
+/* Takes the one at `place`, and closes the others: nobody would ever accept there. */
+static int
+take_descriptor(struct instance *i, char *const *names, int n, int place)
+{
+        int fd = SD_LISTEN_FDS_START + place;
+
+        for (int k = 0; k < n; k++) {
+                if (k == place)
+                        continue;
+                log_warning("the service manager's descriptor named %s is not used: allowed is " INSTANCE_FD_NAME,
+                            names[k]);
+                close(SD_LISTEN_FDS_START + k);
+        }
+        i->listener = fd;
+        if (sd_is_socket_unix(fd, SOCK_STREAM, 1, NULL, 0) <= 0) {
+                log_error("the service manager's descriptor named %s is not a Unix stream socket that listens",
+                          names[place]);
+                return -EINVAL;
+        }
+        i->activated = true;
+        return fcntl(fd, F_SETFL, O_NONBLOCK) < 0 ? -errno : 0;
+}
+
+static void
+free_names(char **names)
+{
+        for (char **name = names; name && *name; name++)
+                free(*name);
+        free(names);
+}
+
 static int
 take_activated(struct instance *i)
 {
-#if HAVE_SYSTEMD
-        int n = sd_listen_fds(1);
+        char **names = NULL;
+        int n = sd_listen_fds_with_names(1, &names), r = MIN(n, 0), place;
 
-        if (n > 1) {
-                log_error("the service manager passed %d sockets, one is expected", n);
-                return -EINVAL;
+        if (n > 0) {
+                place = find_activated(names, n);
+                if (place >= 0) {
+                        r = take_descriptor(i, names, n, place);
+                } else {
+                        log_error("the service manager passed %d descriptors: one of them must be "
+                                  "named " INSTANCE_FD_NAME,
+                                  n);
+                        r = -EINVAL;
+                }
         }
-        if (n == 1) {
-                i->listener = SD_LISTEN_FDS_START;
-                i->activated = true;
-                return fcntl(i->listener, F_SETFL, O_NONBLOCK) < 0 ? -errno : 0;
-        }
-#endif
+        free_names(names);
+        return r;
+}
+#else
+static int
+take_activated(struct instance *i)
+{
+        (void)i;
         return 0;
 }
+#endif
 
 /* Does anybody listen there? With lock A in hand it is nobody of this instance, but a daemon of another one may
  * have been given the same path. */
@@ -171,6 +230,16 @@ somebody_listens(const struct sockaddr_un *address)
         return fd < 0 || connect(fd, (const struct sockaddr *)address, sizeof(*address)) == 0 || errno != ECONNREFUSED;
 }
 
+/* -errno. */
+static int
+cannot_replace(const char *path)
+{
+        int r = -errno;
+
+        log_error("cannot replace %s: %s", path, strerror(-r));
+        return r;
+}
+
 /* Makes room for a new socket. */
 static int
 remove_old_socket(const struct sockaddr_un *address)
@@ -179,7 +248,7 @@ remove_old_socket(const struct sockaddr_un *address)
         struct stat st;
 
         if (lstat(path, &st) < 0)
-                return errno == ENOENT ? 0 : -errno;
+                return errno == ENOENT ? 0 : cannot_replace(path);
         if (!S_ISSOCK(st.st_mode)) {
                 log_error("%s exists and is not a socket", path);
                 return -EEXIST;
@@ -188,7 +257,7 @@ remove_old_socket(const struct sockaddr_un *address)
                 log_error("another process listens on %s", path);
                 return -EADDRINUSE;
         }
-        return unlink(path) < 0 ? -errno : 0;
+        return unlink(path) < 0 ? cannot_replace(path) : 0;
 }
 
 /* *ret_bound: the socket file is ours from here on, whatever is returned. */
@@ -222,29 +291,49 @@ bind_socket(int fd, const char *path, unsigned mode, bool *ret_bound)
 }
 
 int
+instance_bind_socket(const char *path, unsigned mode, bool *ret_bound)
+{
+        int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), r;
+
+        *ret_bound = false;
+        if (fd < 0) {
+                r = -errno;
+                log_error("cannot create a socket: %s", strerror(-r));
+                return r;
+        }
+        r = bind_socket(fd, path, mode, ret_bound);
+        if (r < 0)
+                close(fd);
+        return r < 0 ? r : fd;
+}
+
+int
 instance_listen(struct instance *i, unsigned mode)
 {
         int r = take_activated(i);
 
         if (r < 0 || i->activated)
                 return r;
-        i->listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-        if (i->listener < 0) {
-                r = -errno;
-                log_error("cannot create a socket: %s", strerror(-r));
-                return r;
-        }
-        return bind_socket(i->listener, i->socket, mode, &i->bound);
+        i->listener = instance_bind_socket(i->socket, mode, &i->bound);
+        return MIN(i->listener, 0);
+}
+
+void
+instance_remove_socket(const char *path)
+{
+        struct stat st;
+
+        if (lstat(path, &st) == 0 && S_ISSOCK(st.st_mode) && st.st_uid == geteuid())
+                unlink(path);
 }
 
 void
 instance_deinit(struct instance *i)
 {
-        struct stat st;
-
-        /* One that we did not bind is somebody else's; so is what somebody has put in its place. */
-        if (i->bound && lstat(i->socket, &st) == 0 && S_ISSOCK(st.st_mode) && st.st_uid == i->uid)
-                unlink(i->socket);
+        /* One that we did not bind is somebody else's. So is what has come into its place, but another socket of
+         * our user is not told from ours. */
+        if (i->bound)
+                instance_remove_socket(i->socket);
         if (i->listener >= 0)
                 close(i->listener);
         if (i->herd >= 0)

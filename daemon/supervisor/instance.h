@@ -14,6 +14,9 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
+/* The control socket's name among the service manager's descriptors, as the conventions of Varlink have it. */
+#define INSTANCE_FD_NAME "varlink"
+
 struct instance {
         uid_t uid;
         char name[36];
@@ -35,9 +38,18 @@ enum instance_error {
  * instance_deinit() in every case. */
 int instance_init(struct instance *i, const char *name, const char *socket);
 
-/* Takes the service manager's socket, or binds its own: a socket on which nobody listens is a dead daemon's and is
- * replaced, anything else is an error. 0 or -errno, logged. */
+/* Takes the service manager's socket (the only one it passed, or the one named INSTANCE_FD_NAME; others are closed), or
+ * binds its own: a socket on which nobody listens is a dead daemon's and is replaced, anything else is an error. 0 or
+ * -errno, logged. */
 int instance_listen(struct instance *i, unsigned mode);
+
+/* Binds a Unix stream socket to `path` and listens (non-blocking, close-on-exec), with the care that
+ * instance_listen() takes. The descriptor, or -errno, logged. Whatever is returned, when *ret_bound the socket file is
+ * the caller's, to be removed with instance_remove_socket(). */
+int instance_bind_socket(const char *path, unsigned mode, bool *ret_bound);
+
+/* Removes a socket file of our own; what is not a socket or is somebody else's is left alone. */
+void instance_remove_socket(const char *path);
 
 /* Removes the socket (if it is ours) and gives the locks back. */
 void instance_deinit(struct instance *i);

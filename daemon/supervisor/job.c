@@ -3,8 +3,9 @@
 
 #include "shared/clock.h"
 #include "supervisor/fields.h"
+#include "supervisor/user-name.h"
 
-#include <pwd.h>
+#include <errno.h>
 #include <string.h>
 #include <sys/random.h>
 
@@ -28,18 +29,6 @@ draw_id(char id[JOB_ID_SIZE])
                 abort(); /* cannot happen for 16 bytes once the kernel is up */
         for (int i = 0; i < 16; i++)
                 snprintf(id + 2 * i, 3, "%02x", bytes[i]);
-}
-
-static char *
-user_name(uid_t uid)
-{
-        struct passwd entry, *found = NULL;
-        char buf[4096], number[16];
-
-        if (getpwuid_r(uid, &entry, buf, sizeof(buf), &found) == 0 && found)
-                return strdup(entry.pw_name);
-        snprintf(number, sizeof(number), "%u", (unsigned)uid);
-        return strdup(number);
 }
 
 struct job *
@@ -99,8 +88,8 @@ find_state(const char *name)
         return -1;
 }
 
-struct job *
-job_from_json(json_t *json)
+int
+job_from_json(json_t *json, struct job **ret)
 {
         const char *id, *method, *summary, *state;
         json_t *reason, *request, *result;
@@ -109,14 +98,14 @@ job_from_json(json_t *json)
         int detached;
 
         if (!job)
-                return NULL;
+                return -ENOMEM;
         TAILQ_INIT(&job->watchers);
         if (json_unpack(json, "{s:s, s:I, s:s, s:s, s:f, s:b, s:s, s:o, s:o, s:o}", "id", &id, "uid", &uid, "method",
                         &method, "summary", &summary, "submitted", &job->submitted, "detached", &detached, "state",
                         &state, "reason", &reason, "request", &request, "result", &result) < 0 ||
             strlen(id) >= sizeof(job->id) || find_state(state) < 0) {
                 job_free(job);
-                return NULL;
+                return -EBADMSG;
         }
         strcpy(job->id, id);
         job->uid = (uid_t)uid;
@@ -130,9 +119,10 @@ job_from_json(json_t *json)
         job->result = json_is_null(result) ? NULL : json_incref(result);
         if (!job->user || !job->method || !job->summary || (json_is_string(reason) && !job->reason)) {
                 job_free(job);
-                return NULL;
+                return -ENOMEM;
         }
-        return job;
+        *ret = job;
+        return 0;
 }
 
 void

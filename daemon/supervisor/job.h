@@ -56,7 +56,7 @@ struct job {
         unsigned position;             /* in the order of execution, valid while the queue is arranged */
         uint64_t started_ns, ended_ns; /* CLOCK_MONOTONIC */
         json_t *result;                /* NULL, or the result */
-        bool fetched;                  /* somebody was told the result */
+        bool fetched;                  /* its owner was told the result */
         TAILQ_HEAD(, watcher) watchers;
 };
 
@@ -71,9 +71,11 @@ job_has_ended(const struct job *job)
 struct job *job_new(const char *id, uid_t uid, const char *method, json_t *request, struct plan *plan);
 void job_free(struct job *job);
 
-/* What a later daemon needs to know of a job, and such a job again: without a plan, and without its request when it had
- * ended. NULL when out of memory, or when the JSON is not what job_to_json() makes. */
+/* What a later daemon needs to know of a job; NULL when out of memory. */
 json_t *job_to_json(const struct job *job);
-struct job *job_from_json(json_t *json);
+
+/* Such a job again: without a plan, and without its request when it had ended. 0; -EBADMSG when the JSON is not what
+ * job_to_json() makes; or -ENOMEM. *ret is the caller's. */
+int job_from_json(json_t *json, struct job **ret);
 
 #endif

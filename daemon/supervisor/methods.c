@@ -2,8 +2,11 @@
 /* The methods of org.concd: one handler each, gathered in the table at the end. */
 #include "shared/clock.h"
 #include "shared/log.h"
+#include "supervisor/access.h"
 #include "supervisor/describe.h"
+#include "supervisor/events.h"
 #include "supervisor/fields.h"
+#include "supervisor/quota.h"
 #include "supervisor/record.h"
 #include "supervisor/request.h"
 #include "supervisor/status.h"
@@ -55,7 +58,7 @@ watcher_answer(struct supervisor *s, struct watcher *w)
                 call_reply(call, json_pack("{s:s, s:s}", "id", job->id, "state", job_state_name(job->state)));
                 return;
         }
-        job->fetched = true;
+        job->fetched = job->fetched || call_peer(call)->uid == job->uid;
         /* A queued job that never ran because the daemon leaves is an error to its caller. */
         if (s->leaving && job->started_ns == 0)
                 call_error(call, "ShuttingDown", NULL);
@@ -152,16 +155,43 @@ watch(struct supervisor *s, struct job *job, struct call *call, enum watcher_kin
 
 /* ── who may what ── */
 
-/* The owner of a job, the daemon's own user and root may see its result and cancel it. */
-static bool
-may_touch(const struct supervisor *s, const struct peer *peer, const struct job *job)
+static struct access_rules
+rules_of(const struct supervisor *s)
 {
-        return peer->uid == job->uid || peer->uid == 0 || peer->uid == s->instance.uid;
+        return (struct access_rules){.config = &s->config, .self = s->instance.uid};
+}
+
+bool
+supervisor_may_administer(const struct supervisor *s, const struct peer *peer)
+{
+        const struct access_rules rules = rules_of(s);
+
+        return access_may_administer(&rules, peer);
+}
+
+/* `what` belongs to "not permitted: ". The object may be NULL. */
+static void
+deny(struct supervisor *s, struct call *call, const char *method, const char *object, const char *what)
+{
+        audit_denied(&s->audit, AUDIT_NOT_PERMITTED, call_peer(call), method, object, what);
+        call_error(call, "NotPermitted", json_pack("{s:s}", "what", what));
+}
+
+/* False when the call must not have to do with the job; then it is answered. */
+static bool
+may_touch(struct supervisor *s, struct call *call, const char *method, const struct job *job)
+{
+        const struct access_rules rules = rules_of(s);
+
+        if (access_may_touch(&rules, call_peer(call), job->uid))
+                return true;
+        deny(s, call, method, job->id, "a job of another user");
+        return false;
 }
 
 /* Finds the job that a call names; when that fails the call is answered and NULL returned. */
 static struct job *
-find_job(struct supervisor *s, struct call *call, json_t *p)
+find_job(struct supervisor *s, struct call *call, const char *method, json_t *p)
 {
         const char *id = json_string_value(json_object_get(p, "id"));
         struct job *job;
@@ -175,30 +205,86 @@ find_job(struct supervisor *s, struct call *call, json_t *p)
                 call_error(call, "NoSuchJob", json_pack("{s:s}", "id", id));
                 return NULL;
         }
-        if (!may_touch(s, call_peer(call), job)) {
-                call_error(call, "NotPermitted", json_pack("{s:s}", "what", "a job of another user"));
-                return NULL;
-        }
-        return job;
+        return may_touch(s, call, method, job) ? job : NULL;
 }
 
 /* ── Run and Race ── */
 
+static void
+refuse_busy(struct supervisor *s, struct call *call, const char *method, const char *what, uint64_t limit)
+{
+        AUTO_FREE char *why = NULL;
+
+        if (asprintf(&why, "%s has its limit, %llu", what, (unsigned long long)limit) < 0)
+                why = NULL;
+        audit_denied(&s->audit, AUDIT_OTHER, call_peer(call), method, NULL, why ? why : what);
+        call_error(call, "Busy", json_pack("{s:s, s:I}", "what", what, "limit", (json_int_t)limit));
+}
+
 static bool
-has_room(struct supervisor *s, struct call *call)
+has_room(struct supervisor *s, struct call *call, const char *method)
 {
         uid_t uid = call_peer(call)->uid;
 
-        if (s->queue.n_waiting >= s->config.queue_limit) {
-                call_error(call, "Busy",
-                           json_pack("{s:s, s:I}", "what", "the queue", "limit", (json_int_t)s->config.queue_limit));
+        if (s->queue.n_waiting >= s->config.queue_limit)
+                refuse_busy(s, call, method, "the queue", s->config.queue_limit);
+        else if (queue_length_of(&s->queue, uid) >= s->config.queue_per_user)
+                refuse_busy(s, call, method, "your part of the queue", s->config.queue_per_user);
+        else
+                return true;
+        return false;
+}
+
+/* One of the sums that quotas bound. When the job alone is too much it is a bad value: waiting would not help. */
+struct quota_check {
+        uint64_t limit; /* 0 is none */
+        uint64_t of_job, of_all;
+        const char *field, *what, *unit, *key;
+};
+
+/* False when the call was answered. */
+static bool
+holds_quota(struct supervisor *s, struct call *call, const char *method, const struct quota_check *q)
+{
+        char allowed[160], given[64], why[256];
+
+        if (q->limit == 0 || q->of_all <= q->limit)
+                return true;
+        if (q->of_job <= q->limit) {
+                refuse_busy(s, call, method, q->what, q->limit);
                 return false;
         }
-        if (queue_length_of(&s->queue, uid) >= s->config.queue_per_user) {
-                call_error(call, "Busy",
-                           json_pack("{s:s, s:I}", "what", "your part of the queue", "limit",
-                                     (json_int_t)s->config.queue_per_user));
-                return false;
+        snprintf(allowed, sizeof(allowed), "at most %llu %s in all, with warm-up and all rounds (%s)",
+                 (unsigned long long)q->limit, q->unit, q->key);
+        snprintf(given, sizeof(given), "%llu %s in all", (unsigned long long)q->of_job, q->unit);
+        snprintf(why, sizeof(why), "given %s, allowed %s", given, allowed);
+        audit_denied(&s->audit, AUDIT_OTHER, call_peer(call), method, NULL, why);
+        call_bad_value(call, q->field, allowed, "%s", given);
+        return false;
+}
+
+/* False when the plan is too much for the user's quotas; then the call is answered. */
+static bool
+has_quota(struct supervisor *s, struct call *call, const char *method, const struct plan *plan)
+{
+        const struct variant *v = &plan->variants[0];
+        const char *field = v->count == 0 ? "warmup" : v->is_race ? "trials" : "count";
+        struct quota job = {0}, all = {0};
+
+        quota_add_plan(&job, plan);
+        quota_add_plan(&all, plan);
+        quota_add_jobs_of(&all, &s->queue, call_peer(call)->uid);
+
+        const struct quota_check checks[] = {
+                {s->config.tasks_per_user, job.tasks, all.tasks, field, "the tasks of your jobs", "tasks",
+                 "jobs.tasks_per_user"},
+                {s->config.duration_per_user_ns, job.duration_ns, all.duration_ns, "duration_ns",
+                 "the durations of your jobs in ns", "ns", "jobs.duration_per_user"},
+        };
+
+        for (size_t i = 0; i < ARRAY_SIZE(checks); i++) {
+                if (!holds_quota(s, call, method, &checks[i]))
+                        return false;
         }
         return true;
 }
@@ -215,14 +301,16 @@ draw_seed(void)
 }
 
 int
-supervisor_make_plan(const struct supervisor *s, const char *method, json_t *parameters, struct plan *ret,
-                     struct bad_value *bad)
+supervisor_make_plan(const struct supervisor *s, const char *method, json_t *parameters, const struct peer *peer,
+                     struct plan *ret, struct bad_value *bad)
 {
+        bool has_max = peer && !supervisor_may_administer(s, peer);
         const struct request_limits limits = {
                 .max_workers = s->setup.segment.header->max_workers,
                 .ledger_chunks = s->setup.segment.header->ledger_chunks,
                 .max_at_once = s->config.max_at_once,
                 .deadline_ns = s->config.deadline_ns,
+                .deadline_max_ns = has_max ? s->config.deadline_ns : 0,
                 .cpus = s->cpus,
                 .quota_cpus = s->quota_cpus,
                 .libc_native = !s->config.parked_thread,
@@ -248,8 +336,10 @@ static bool
 make_plan(struct supervisor *s, struct call *call, const char *method, json_t *p, struct plan *ret)
 {
         struct bad_value bad = {0};
-        int r = supervisor_make_plan(s, method, p, ret, &bad);
+        int r = supervisor_make_plan(s, method, p, call_peer(call), ret, &bad);
 
+        if (r == -EINVAL && bad.is_denial)
+                audit_denied(&s->audit, AUDIT_OTHER, call_peer(call), method, NULL, "a deadline beyond jobs.deadline");
         if (r == -EINVAL)
                 call_bad_value(call, bad.field, bad.allowed, "%s", bad.given);
         else if (r < 0)
@@ -258,16 +348,25 @@ make_plan(struct supervisor *s, struct call *call, const char *method, json_t *p
         return r == 0;
 }
 
-static void
-submit(struct supervisor *s, struct call *call, const char *method, json_t *p, const char *id)
+/* A job that is in no queue yet. NULL when it cannot or must not be; then the call is answered. */
+static struct job *
+make_job(struct supervisor *s, struct call *call, const char *method, json_t *p, const char *id)
 {
-        bool detach = json_is_true(json_object_get(p, "detach"));
+        const struct access_rules rules = rules_of(s);
         AUTO_JSON json_t *request = NULL;
         struct job *job = NULL;
         struct plan plan;
 
-        if (!has_room(s, call) || !make_plan(s, call, method, p, &plan))
-                return;
+        if (!access_may_submit(&rules, call_peer(call))) {
+                deny(s, call, method, NULL, "submitting jobs");
+                return NULL;
+        }
+        if (!has_room(s, call, method) || !make_plan(s, call, method, p, &plan))
+                return NULL;
+        if (!has_quota(s, call, method, &plan)) {
+                plan_deinit(&plan);
+                return NULL;
+        }
         request = plan.is_comparison ? request_of_comparison(p, &plan)
                                      : request_of_variant(p, &plan.variants[0], plan.deadline_ns);
         if (request)
@@ -275,13 +374,23 @@ submit(struct supervisor *s, struct call *call, const char *method, json_t *p, c
         if (!job) {
                 plan_deinit(&plan);
                 call_error(call, "Internal", json_pack("{s:s}", "what", "out of memory"));
-                return;
         }
+        return job;
+}
+
+static void
+submit(struct supervisor *s, struct call *call, const char *method, json_t *p, const char *id)
+{
+        bool detach = json_is_true(json_object_get(p, "detach"));
+        struct job *job = make_job(s, call, method, p, id);
+
+        if (!job)
+                return;
         job->detached = detach;
         queue_add(&s->queue, job);
         record_journal(s->setup.segment.record, job);
         supervisor_consider_idle(s);
-        log_info("job %s of %s queued: %s", job->id, job->user, job->summary);
+        event_of_job(EVENT_JOB_QUEUED, job, "job %s of %s queued: %s", job->id, job->user, job->summary);
         if (!detach)
                 watch(s, job, call, WATCHER_CALLER);
         supervisor_start_next(s);
@@ -307,9 +416,9 @@ handle_job(struct supervisor *s, struct call *call, const char *method, json_t *
                 return;
         }
         /* A known id: nothing is started twice. */
-        if (!may_touch(s, call_peer(call), job)) {
-                call_error(call, "NotPermitted", json_pack("{s:s}", "what", "a job of another user"));
-        } else if (json_is_true(json_object_get(p, "detach"))) {
+        if (!may_touch(s, call, method, job))
+                return;
+        if (json_is_true(json_object_get(p, "detach"))) {
                 job->detached = true;
                 job->orphaned = false;
                 supervisor_consider_orphan(s);
@@ -341,7 +450,7 @@ static void
 handle_wait(void *userdata, struct call *call, json_t *p)
 {
         struct supervisor *s = userdata;
-        struct job *job = find_job(s, call, p);
+        struct job *job = find_job(s, call, "Wait", p);
 
         if (job)
                 watch(s, job, call, WATCHER_WAIT);
@@ -351,7 +460,7 @@ static void
 handle_cancel(void *userdata, struct call *call, json_t *p)
 {
         struct supervisor *s = userdata;
-        struct job *job = find_job(s, call, p);
+        struct job *job = find_job(s, call, "Cancel", p);
 
         if (!job)
                 return;
@@ -380,8 +489,8 @@ handle_stop(void *userdata, struct call *call, json_t *p)
         struct supervisor *s = userdata;
         const struct peer *peer = call_peer(call);
 
-        if (peer->uid != 0 && peer->uid != s->instance.uid) {
-                call_error(call, "NotPermitted", json_pack("{s:s}", "what", "stopping the daemon of another user"));
+        if (!supervisor_may_administer(s, peer)) {
+                deny(s, call, "Stop", NULL, "stopping the daemon of another user");
                 return;
         }
         log_info("asked to stop by pid %d of uid %u", peer->pid, (unsigned)peer->uid);
@@ -391,14 +500,14 @@ handle_stop(void *userdata, struct call *call, json_t *p)
 
 /* clang-format off */
 const struct service_method supervisor_methods[] = {
-        {"Describe", describe_handle, NULL},
+        {"Describe", describe_handle, NULL, true},
         {"Run", handle_run, request_allowed},
         {"Race", handle_race, request_allowed},
         {"Compare", handle_compare, request_allowed},
         {"Wait", handle_wait, NULL},
-        {"Jobs", handle_jobs, NULL},
+        {"Jobs", handle_jobs, NULL, true},
         {"Cancel", handle_cancel, NULL},
-        {"Status", handle_status, NULL},
+        {"Status", handle_status, NULL, true},
         {"Stop", handle_stop, NULL},
         {NULL, NULL, NULL},
 };

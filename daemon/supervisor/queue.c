@@ -110,22 +110,24 @@ by_place(const void *a, const void *b)
         return x->first < y->first ? -1 : x->first > y->first;
 }
 
-/* A user with waiting jobs. */
-struct waiter {
+/* What is known of a user while one of the lists is gone through. */
+struct user {
         uid_t uid;
-        unsigned jobs;
-        uint64_t turn, first;
+        unsigned jobs;                /* of his so far */
+        uint64_t turn, first;         /* of waiting jobs; as in struct place */
+        struct job *fetched, *oldest; /* of ended jobs: the oldest ones of which nobody waits for; NULL: none */
 };
 
-static struct waiter *
-find_waiter(const struct queue *q, struct waiter *waiters, size_t *n, const struct job *job)
+/* The user's place; a new one is empty. */
+static struct user *
+find_user(struct user *users, size_t *n, uid_t uid)
 {
         for (size_t i = 0; i < *n; i++) {
-                if (waiters[i].uid == job->uid)
-                        return &waiters[i];
+                if (users[i].uid == uid)
+                        return &users[i];
         }
-        waiters[*n] = (struct waiter){.uid = job->uid, .turn = last_turn(q, job->uid), .first = job->arrival};
-        return &waiters[(*n)++];
+        users[*n] = (struct user){.uid = uid};
+        return &users[(*n)++];
 }
 
 /* The list keeps each user's jobs in their order of arrival, before and after. Without memory it stays as it is,
@@ -134,17 +136,21 @@ static void
 arrange(struct queue *q)
 {
         AUTO_FREE struct place *places = malloc(q->n_waiting * sizeof(*places));
-        AUTO_FREE struct waiter *waiters = malloc(q->n_waiting * sizeof(*waiters));
-        size_t n = 0, n_waiters = 0;
+        AUTO_FREE struct user *users = malloc(q->n_waiting * sizeof(*users));
+        size_t n = 0, n_users = 0;
         struct job *job;
 
-        if (q->arranged || !places || !waiters)
+        if (q->arranged || !places || !users)
                 return;
         TAILQ_FOREACH(job, &q->waiting, entry)
         {
-                struct waiter *w = find_waiter(q, waiters, &n_waiters, job);
+                struct user *u = find_user(users, &n_users, job->uid);
 
-                places[n++] = (struct place){.job = job, .rank = w->jobs++, .turn = w->turn, .first = w->first};
+                if (u->jobs == 0) {
+                        u->turn = last_turn(q, job->uid);
+                        u->first = job->arrival;
+                }
+                places[n++] = (struct place){.job = job, .rank = u->jobs++, .turn = u->turn, .first = u->first};
         }
         qsort(places, n, sizeof(*places), by_place);
         TAILQ_INIT(&q->waiting);
@@ -269,22 +275,35 @@ queue_restore(struct queue *q, struct job *job)
         q->n_ended++;
 }
 
-/* The job to forget next; those that somebody still waits for are kept. */
+/* The job to forget next; those that somebody still waits for are kept. Of users who have as many, it is the one whose
+ * first ended earlier. Without memory nothing is forgotten this time. */
 static struct job *
 most_forgettable(const struct queue *q)
 {
-        struct job *job, *oldest = NULL;
+        AUTO_FREE struct user *users = malloc(q->n_ended * sizeof(*users));
+        const struct user *most = NULL;
+        size_t n = 0;
+        struct job *job;
 
+        if (!users)
+                return NULL;
         TAILQ_FOREACH(job, &q->ended, entry)
         {
+                struct user *u = find_user(users, &n, job->uid);
+
+                u->jobs++;
                 if (!TAILQ_EMPTY(&job->watchers))
                         continue;
-                if (job->fetched)
-                        return job;
-                if (!oldest)
-                        oldest = job;
+                if (!u->oldest)
+                        u->oldest = job;
+                if (!u->fetched && job->fetched)
+                        u->fetched = job;
         }
-        return oldest;
+        for (size_t i = 0; i < n; i++) {
+                if (users[i].oldest && (!most || users[i].jobs > most->jobs))
+                        most = &users[i];
+        }
+        return !most ? NULL : most->fetched ? most->fetched : most->oldest;
 }
 
 void

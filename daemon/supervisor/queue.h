@@ -53,10 +53,11 @@ void queue_restore(struct queue *q, struct job *job);
 /* Forgets an ended job. */
 void queue_forget(struct queue *q, struct job *job);
 
-/* Forgets ended jobs beyond `keep`, the fetched ones first; those with watchers stay. */
+/* Forgets ended jobs beyond `keep`, each time one of the user who has most of them, so that nobody pushes out the few
+ * of others: his oldest one whose result was fetched, or his oldest. Those with watchers stay. */
 void queue_trim(struct queue *q, uint64_t keep);
 
-/* When the youngest result that nobody fetched ended; 0 when there is none. */
+/* When the youngest result that its owner did not fetch ended; 0 when there is none. */
 uint64_t queue_youngest_unfetched_ns(const struct queue *q);
 
 #endif

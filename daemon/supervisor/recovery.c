@@ -288,8 +288,8 @@ recover_slots(struct inquest *q, uint32_t first, uint32_t last)
         if (!s->runner.stopping)
                 atomic_fetch_add(&run->reexecuted, recovered.freed - recovered.given_up);
         for (uint32_t i = first; i <= last; i++)
-                permits_recover(&run->guard, s->semaphores.sem[SEMAPHORE_GUARD], i, &segment->slots[i].permit_state,
-                                totals_repair, segment);
+                s->metrics.run_permits += permits_recover(&run->guard, s->semaphores.sem[SEMAPHORE_GUARD], i,
+                                                          &segment->slots[i].permit_state, totals_repair, segment);
 }
 
 static void
@@ -395,8 +395,9 @@ recovery_of_death(struct supervisor *s, const struct child_death *death)
                 if (atomic_load(&segment->slots[i].tasks) > 0)
                         children_forgive(&s->children, i);
                 if (!s->runner.active)
-                        permits_recover(&segment->run->guard, s->semaphores.sem[SEMAPHORE_GUARD], i,
-                                        &segment->slots[i].permit_state, totals_repair, segment);
+                        s->metrics.run_permits +=
+                                permits_recover(&segment->run->guard, s->semaphores.sem[SEMAPHORE_GUARD], i,
+                                                &segment->slots[i].permit_state, totals_repair, segment);
         }
         if (!s->runner.active)
                 return;

@@ -3,6 +3,7 @@
  * A variant of a comparison is read as a call of Run: the parameters of Compare that Run has, too, with those of the
  * variant laid over them. So there is one place that knows what a run may be.
  */
+#include "shared/controls.h"
 #include "supervisor/fields.h"
 #include "supervisor/request-private.h"
 #include "worker/mode.h"
@@ -129,11 +130,10 @@ check_name(char *const *names, uint32_t i, struct bad_value *bad)
         if (!*name)
                 return request_refuse(bad, "variants", strdup("a variant that says nothing and has no name"),
                                       strdup("variants that differ, or have names"));
-        for (const char *c = name; *c; c++) {
-                if ((unsigned char)*c < ' ' || *c == 0x7f || strlen(name) > VARIANT_NAME_MAX)
-                        return request_refuse(bad, "variants", strdup(name),
-                                              request_text("names of at most %d bytes, in one line", VARIANT_NAME_MAX));
-        }
+        if (controls_in(name) || strlen(name) > VARIANT_NAME_MAX)
+                return request_refuse(bad, "variants", strdup(name),
+                                      request_text("names of at most %d bytes, in one line, without control characters",
+                                                   VARIANT_NAME_MAX));
         for (uint32_t k = 0; k < i; k++) {
                 if (strcmp(names[k], name) == 0)
                         return request_refuse(bad, "variants", request_text("two of the name \"%s\"", name),

@@ -30,6 +30,9 @@ int64_t request_integer_of(json_t *value);
 int request_parse_integer(json_t *p, const char *field, uint64_t min, uint64_t max, uint64_t *ret,
                           struct bad_value *bad);
 
+/* The field `deadline_ns`, in ns; absent leaves *ret. */
+int request_parse_deadline(json_t *p, const struct request_limits *limits, uint64_t *ret, struct bad_value *bad);
+
 /* The field `cpus`; absent means all that the daemon has. */
 int request_parse_cpus(json_t *p, const struct request_limits *limits, struct variant *v, struct bad_value *bad);
 

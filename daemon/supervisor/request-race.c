@@ -396,8 +396,7 @@ request_parse_race(json_t *parameters, const struct request_limits *limits, stru
         if (r == 0)
                 r = parse_ways(parameters, &v.race, bad);
         if (r == 0)
-                r = request_parse_integer(parameters, "deadline_ns", DURATION_MIN_NS, DURATION_MAX_NS, &deadline_ns,
-                                          bad);
+                r = request_parse_deadline(parameters, limits, &deadline_ns, bad);
         if (r < 0)
                 return r;
         v.race.batch = batch_of(scenarios[v.race.scenario]);

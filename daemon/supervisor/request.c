@@ -29,6 +29,7 @@ request_refuse(struct bad_value *bad, const char *field, char *given, char *allo
         bad->field = strdup(field);
         bad->given = given;
         bad->allowed = allowed;
+        bad->is_denial = false;
         return bad->field && given && allowed ? -EINVAL : -ENOMEM;
 }
 
@@ -127,6 +128,23 @@ request_parse_integer(json_t *p, const char *field, uint64_t min, uint64_t max, 
                                    : request_text("%llu to %llu", (unsigned long long)min, (unsigned long long)max));
         *ret = (uint64_t)value;
         return 0;
+}
+
+int
+request_parse_deadline(json_t *p, const struct request_limits *limits, uint64_t *ret, struct bad_value *bad)
+{
+        uint64_t max = limits->deadline_max_ns, deadline_ns = *ret;
+        int r = request_parse_integer(p, "deadline_ns", DURATION_MIN_NS, DURATION_MAX_NS, &deadline_ns, bad);
+
+        if (r == 0 && max > 0 && request_has(p, "deadline_ns") && deadline_ns > max) {
+                r = request_refuse(bad, "deadline_ns", request_text("%llu", (unsigned long long)deadline_ns),
+                                   request_text("at most %llu, which is jobs.deadline; more only for who administers",
+                                                (unsigned long long)max));
+                bad->is_denial = true;
+        }
+        if (r == 0)
+                *ret = deadline_ns;
+        return r;
 }
 
 static char *
@@ -343,7 +361,7 @@ parse_rest(json_t *p, const struct request_limits *limits, struct variant *v, ui
         if (r == 0)
                 r = request_parse_integer(p, "timeout_ns", DURATION_MIN_NS, DURATION_MAX_NS, &v->timeout_ns, bad);
         if (r == 0)
-                r = request_parse_integer(p, "deadline_ns", DURATION_MIN_NS, DURATION_MAX_NS, deadline_ns, bad);
+                r = request_parse_deadline(p, limits, deadline_ns, bad);
         return r;
 }
 

@@ -6,9 +6,10 @@
 
 #include "supervisor/plan.h"
 
-/* A value that cannot be accepted; all malloc'ed. */
+/* A value that cannot be accepted; texts are malloc'ed. */
 struct bad_value {
         char *field, *given, *allowed;
+        bool is_denial; /* of who administers it would be accepted */
 };
 
 void bad_value_deinit(struct bad_value *bad);
@@ -17,11 +18,12 @@ void bad_value_deinit(struct bad_value *bad);
 struct request_limits {
         uint32_t max_workers, ledger_chunks;
         uint64_t max_at_once;
-        uint64_t deadline_ns; /* for jobs that name none */
-        cpu_set_t cpus;       /* where the daemon may run */
-        double quota_cpus;    /* 0 is none */
-        bool libc_native;     /* for jobs that do not say */
-        uint64_t seed;        /* of a comparison that names none */
+        uint64_t deadline_ns;     /* for jobs that name none */
+        uint64_t deadline_max_ns; /* the longest that a job may name; 0 is no limit but that of the type */
+        cpu_set_t cpus;           /* where the daemon may run */
+        double quota_cpus;        /* 0 is none */
+        bool libc_native;         /* for jobs that do not say */
+        uint64_t seed;            /* of a comparison that names none */
 };
 
 /* Checks `parameters` (which fit the IDL) and fills in the defaults. 0; -EINVAL with *bad set; or -ENOMEM. */

@@ -19,6 +19,7 @@
 #include "segment/ledger.h"
 #include "shared/clock.h"
 #include "shared/log.h"
+#include "supervisor/events.h"
 #include "supervisor/race-run.h"
 #include "supervisor/record.h"
 #include "supervisor/recovery.h"
@@ -135,15 +136,17 @@ static void
 end_lost(struct supervisor *s, struct job *job, const char *reason)
 {
         job->state = JOB_LOST;
+        metrics_note_job(&s->metrics, job);
         free(job->reason);
         job->reason = strdup(reason);
         queue_restore(&s->queue, job);
         record_journal(s->setup.segment.record, job);
-        log_warning("job %s of %s (%s) is lost: %s", job->id, job->user, job->summary, reason);
+        event_of_job(EVENT_JOB_LOST, job, "job %s of %s (%s) is lost: %s", job->id, job->user, job->summary, reason);
 }
 
-/* Every job that the journal names, as its last entry has it: among the ended ones, also those that were queued. */
-static void
+/* Every job that the journal names, as its last entry has it: among the ended ones, also those that were queued. 0 or
+ * -ENOMEM. */
+static int
 read_journal(struct supervisor *s)
 {
         struct record *record = s->setup.segment.record;
@@ -154,14 +157,18 @@ read_journal(struct supervisor *s)
                 log_warning("the journal of queued and ended jobs was damaged: they are forgotten");
         while ((text = journal_next(&record->journal, &position))) {
                 AUTO_JSON json_t *json = json_loads(text, JSON_REJECT_DUPLICATES, NULL);
-                struct job *job = json ? job_from_json(json) : NULL;
+                struct job *job = NULL;
+                int r = json ? job_from_json(json, &job) : 0;
 
                 free(text);
+                if (r == -ENOMEM)
+                        return r;
                 if (job && request_id_is_valid(job->id))
                         queue_restore(&s->queue, job);
                 else
                         job_free(job);
         }
+        return 0;
 }
 
 static void
@@ -181,22 +188,28 @@ lose_queued(struct supervisor *s, const char *reason)
 
 /* ── the running job ── */
 
-/* The running job as it was recorded, or NULL. */
-static struct job *
-read_running(const struct record_running *r)
+/* The running job as it was recorded. 0; -EBADMSG, or -ENOMEM, which says nothing about the job. */
+static int
+read_running(const struct record_running *running, struct job **ret)
 {
         AUTO_JSON json_t *json = NULL;
-        struct job *job;
+        struct job *job = NULL;
+        int r = -EBADMSG;
 
-        if (r->length == 0 || r->length >= sizeof(r->text) ||
-            checksum_add(CHECKSUM_INIT, r->text, r->length) != r->checksum)
-                return NULL;
-        json = json_loadb(r->text, r->length, JSON_REJECT_DUPLICATES, NULL);
-        job = json ? job_from_json(json) : NULL;
-        if (job && request_id_is_valid(job->id) && job->request && job->state == JOB_RUNNING)
-                return job;
+        if (running->length == 0 || running->length >= sizeof(running->text) ||
+            checksum_add(CHECKSUM_INIT, running->text, running->length) != running->checksum)
+                return r;
+        json = json_loadb(running->text, running->length, JSON_REJECT_DUPLICATES, NULL);
+        if (json)
+                r = job_from_json(json, &job);
+        if (r < 0)
+                return r;
+        if (request_id_is_valid(job->id) && job->request && job->state == JOB_RUNNING) {
+                *ret = job;
+                return 0;
+        }
         job_free(job);
-        return NULL;
+        return -EBADMSG;
 }
 
 /* Makes its plan again and checks all that is recorded of it: 1; 0 with the reason it cannot go on; -ENOMEM, which says
@@ -208,7 +221,7 @@ can_go_on(struct supervisor *s, struct job *job, char reason[RESUME_REASON_MAX])
         const struct record_running *r = &segment->record->running;
         struct bad_value bad = {0};
         const struct step *step;
-        int made = supervisor_make_plan(s, job->method, job->request, &job->plan, &bad);
+        int made = supervisor_make_plan(s, job->method, job->request, NULL, &job->plan, &bad);
 
         if (made < 0)
                 unsound(reason, "its request is not accepted any more: %s",
@@ -247,8 +260,10 @@ resume_running(struct supervisor *s)
 
         if (!atomic_load_explicit(&segment->record->running.present, memory_order_acquire))
                 return 0;
-        job = read_running(&segment->record->running);
-        if (!job) {
+        r = read_running(&segment->record->running, &job);
+        if (r == -ENOMEM)
+                return r;
+        if (r < 0) {
                 lose_queued(s, "the daemon was killed, and its record of the job that was running is damaged");
                 return 0;
         }
@@ -282,8 +297,9 @@ resume_jobs(struct supervisor *s)
         int r;
 
         json_memory_begin_reading();
-        read_journal(s);
-        r = resume_running(s);
+        r = read_journal(s);
+        if (r == 0)
+                r = resume_running(s);
         if (json_memory_end_reading())
                 r = -ENOMEM;
         if (r < 0)
@@ -304,7 +320,8 @@ resume_go_on(struct supervisor *s)
 
         if (!job)
                 return;
-        log_warning("job %s of %s, which a killed daemon was running, goes on: %s", job->id, job->user, job->summary);
+        event_of_job(EVENT_JOB_RECOVERED, job, "job %s of %s, which a killed daemon was running, goes on: %s", job->id,
+                     job->user, job->summary);
         supervisor_consider_orphan(s);
         runner_resume(s, job);
 }

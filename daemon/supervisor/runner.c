@@ -407,6 +407,8 @@ run_abandon(struct supervisor *s, bool open)
                 totals_complete(&s->setup.segment);
                 if (figures_collect(&s->setup.segment, &r->last) < 0)
                         lose_figures(r);
+                else
+                        metrics_note_run(&s->metrics, &s->setup.segment, r->last);
         }
         job_finish(s);
 }
@@ -505,6 +507,7 @@ keep_figures(struct supervisor *s)
                 return;
         }
         r->last->steal_s = environment_steal_s(&present_variant(r)->cpus) - r->steal_before_s;
+        metrics_note_run(&s->metrics, &s->setup.segment, r->last);
         if (r->comparison && r->stop_state == JOB_DONE &&
             comparison_take(r->comparison, &s->setup.segment, &r->job->plan, r->step, TAKE(r->last)) < 0)
                 lose_figures(r);

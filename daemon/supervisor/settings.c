@@ -17,15 +17,23 @@ static const char *const private_settings[][2] = {
         {"jobs.deadline", "0"}, /* whoever it serves blocks only himself */
 };
 
+/* Says what is wrong, but for memory, and makes settings_load()'s result of a configuration's. */
+static int
+fail(int r, const char *message)
+{
+        if (r == -ENOMEM)
+                return r;
+        log_error("%s", message ? message : "out of memory");
+        return r == -EAGAIN ? r : SETTINGS_E_INVALID;
+}
+
 static int
 apply_one(struct config *c, const char *name, const char *value)
 {
         AUTO_FREE char *message = NULL;
+        int r = config_set(c, name, value, &message);
 
-        if (config_set(c, name, value, &message) == 0)
-                return 0;
-        log_error("%s", message ? message : "out of memory");
-        return SETTINGS_E_INVALID;
+        return r == 0 ? 0 : fail(r, message);
 }
 
 /* --set section.key=value */
@@ -73,9 +81,10 @@ load_over_defaults(const struct settings_options *o, struct config *c, const cha
         AUTO_FREE char *message = NULL;
         int r = o->private_daemon ? apply_private(o, c) : 0;
 
-        if (r == 0 && path && config_load(c, path, &message) < 0) {
-                log_error("%s", message ? message : "out of memory");
-                r = SETTINGS_E_INVALID;
+        if (r == 0 && path) {
+                r = config_load(c, path, &message);
+                if (r < 0)
+                        return fail(r, message);
         }
         for (const char **set = o->settings; r == 0 && set && *set; set++)
                 r = apply_setting(c, *set);
@@ -83,9 +92,10 @@ load_over_defaults(const struct settings_options *o, struct config *c, const cha
                 r = apply_one(c, "daemon.instance", o->instance);
         if (r == 0 && o->socket)
                 r = apply_one(c, "daemon.socket", o->socket);
-        if (r == 0 && config_check(c, &message) < 0) {
-                log_error("%s", message ? message : "out of memory");
-                r = SETTINGS_E_INVALID;
+        if (r == 0) {
+                r = config_check(c, &message);
+                if (r < 0)
+                        return fail(r, message);
         }
         return r;
 }
@@ -94,10 +104,11 @@ int
 settings_load(const struct settings_options *options, struct config *ret, char **ret_path)
 {
         const char *path = config_file(options);
+        AUTO_FREE char *copy = path ? strdup(path) : NULL;
         struct config c;
         int r;
 
-        if (config_init(&c) < 0)
+        if ((path && !copy) || config_init(&c) < 0)
                 return -ENOMEM;
         r = load_over_defaults(options, &c, path);
         if (r != 0) {
@@ -105,6 +116,6 @@ settings_load(const struct settings_options *options, struct config *ret, char *
                 return r;
         }
         *ret = c;
-        *ret_path = path ? strdup(path) : NULL;
+        *ret_path = TAKE(copy);
         return 0;
 }

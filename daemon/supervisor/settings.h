@@ -21,8 +21,8 @@ enum settings_error {
         SETTINGS_E_INVALID = 1, /* said so in the log */
 };
 
-/* 0, SETTINGS_E_INVALID or -ENOMEM. On success the caller calls config_deinit(); *ret_path (malloc'ed) is the
- * file that was read, or NULL. */
+/* 0, SETTINGS_E_INVALID, -EAGAIN when the user database could not be asked (said so in the log), or -ENOMEM. On success
+ * the caller calls config_deinit(); *ret_path (malloc'ed) is the file that was read, or NULL. */
 int settings_load(const struct settings_options *options, struct config *ret, char **ret_path);
 
 #endif

@@ -8,6 +8,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#define MEMORY_MAX_AGE_NS (10 * NS_PER_S)
+
 static json_t *
 describe_job(struct supervisor *s, const struct job *job)
 {
@@ -41,16 +43,16 @@ status_jobs(struct supervisor *s)
         return jobs;
 }
 
-static const char *
-kind_name(enum worker_kind kind)
+const char *
+status_kind_name(enum worker_kind kind)
 {
         static const char *const names[] = {"none", "process", "thread", "thread-host"};
 
         return names[kind];
 }
 
-static const char *
-state_name(enum slot_state state)
+const char *
+status_state_name(enum slot_state state)
 {
         static const char *const names[] = {"free", "starting", "idle", "running", "retiring", "dead"};
 
@@ -79,13 +81,14 @@ tasks_of(const struct supervisor *s, uint32_t slot)
         return tasks;
 }
 
-/* A child knows its own pid a moment later than we do. */
+/* A child knows its own pid a moment later than we do, and a thread has that of the host. */
 static pid_t
 pid_of(const struct supervisor *s, uint32_t slot)
 {
         pid_t pid = atomic_load(&s->setup.segment.slots[slot].pid);
+        bool is_thread = slot > s->setup.segment.header->max_workers;
 
-        return pid == 0 && slot <= s->setup.segment.header->max_workers ? s->children.child[slot].pid : MAX(pid, 0);
+        return pid == 0 ? s->children.child[is_thread ? SLOT_THREAD_HOST : slot].pid : MAX(pid, 0);
 }
 
 static json_t *
@@ -97,10 +100,10 @@ describe_worker(const struct supervisor *s, uint32_t index)
         json_t *o = json_object();
 
         put_integer(o, "slot", index);
-        put_string(o, "kind", kind_name(atomic_load(&slot->kind)));
+        put_string(o, "kind", status_kind_name(atomic_load(&slot->kind)));
         put_integer(o, "pid", (uint64_t)pid_of(s, index));
         put_integer(o, "tid", (uint64_t)MAX(atomic_load(&slot->tid), 0));
-        put_string(o, "state", state_name(state));
+        put_string(o, "state", status_state_name(state));
         put_integer(o, "tasks", tasks_of(s, index));
         put_string(o, "job", works ? s->queue.running->id : NULL);
         return o;
@@ -207,16 +210,38 @@ add_pss(pid_t pid, uint64_t *total)
         return false;
 }
 
-static json_t *
-describe_memory(const struct supervisor *s)
+static void
+look_at_memory(struct supervisor *s, struct status_memory *m)
 {
-        uint64_t total = 0;
-        bool known = add_pss(getpid(), &total);
-
-        for (uint32_t i = 0; i <= s->setup.segment.header->max_workers; i++) {
+        m->bytes = 0;
+        m->known = add_pss(getpid(), &m->bytes);
+        for (uint32_t i = 0; m->known && i <= s->setup.segment.header->max_workers; i++) {
                 if (s->children.child[i].pid)
-                        known = add_pss(s->children.child[i].pid, &total) && known;
+                        m->known = add_pss(s->children.child[i].pid, &m->bytes);
         }
+}
+
+bool
+status_memory(struct supervisor *s, uint64_t *ret)
+{
+        struct status_memory *m = &s->memory;
+        uint64_t now = clock_now_ns();
+
+        if (!s->queue.running && (m->tried_ns == 0 || now - m->tried_ns >= MEMORY_MAX_AGE_NS)) {
+                m->tried_ns = now;
+                look_at_memory(s, m);
+        }
+        if (m->known)
+                *ret = m->bytes;
+        return m->known;
+}
+
+static json_t *
+describe_memory(struct supervisor *s)
+{
+        uint64_t total;
+        bool known = status_memory(s, &total);
+
         return json_pack("{s:o}", "pss_bytes", known ? json_integer((json_int_t)total) : json_null());
 }
 

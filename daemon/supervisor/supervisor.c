@@ -6,9 +6,12 @@
 #include "shared/clock.h"
 #include "shared/log.h"
 #include "supervisor/cpus.h"
+#include "supervisor/events.h"
+#include "supervisor/headline.h"
 #include "supervisor/notify.h"
 #include "supervisor/record.h"
 #include "supervisor/resume.h"
+#include "supervisor/user-name.h"
 #include "workloads/workloads.h"
 
 #include <errno.h>
@@ -33,6 +36,7 @@ apply_live_config(struct supervisor *s)
         const struct service_limits limits = {
                 .connections = s->config.connections,
                 .connections_per_user = s->config.connections_per_user,
+                .reserved = s->config.connections_reserved,
                 .max_message = s->config.max_message,
                 .max_unread = s->config.max_unread,
                 .request_timeout_ns = s->config.request_timeout_ns,
@@ -42,26 +46,42 @@ apply_live_config(struct supervisor *s)
         service_set_limits(s->service, &limits);
 }
 
-/* SIGHUP: reads again what was read at the start. A file that is wrong changes nothing. */
-static void
-reload(struct supervisor *s)
+/* Reads again what was read at the start. 0; or as settings_load(), and nothing has changed. */
+static int
+reload_config(struct supervisor *s)
 {
         AUTO_FREE char *path = NULL, *ignored = NULL;
         struct config fresh;
+        int r = settings_load(&s->options, &fresh, &path);
+
+        if (r != 0)
+                return r;
+        r = config_reload(&s->config, &fresh, &ignored);
+        config_deinit(&fresh);
+        if (r < 0)
+                return r;
+        apply_live_config(s);
+        user_names_forget();
+        event_of_daemon(EVENT_RELOADED, "%s reloaded", path ? path : "no file, so the defaults");
+        if (ignored)
+                log_warning("these keys change only at the next start: %s", ignored);
+        return 0;
+}
+
+/* SIGHUP. A file that is wrong, or cannot be read for want of memory or of the user database, changes nothing. */
+static void
+reload(struct supervisor *s)
+{
+        int r;
 
         notify_reloading();
-        if (settings_load(&s->options, &fresh, &path) != 0) {
-                log_error("the configuration stays as it was");
-        } else {
-                if (config_reload(&s->config, &fresh, &ignored) == 0) {
-                        apply_live_config(s);
-                        log_info("%s reloaded", path ? path : "no file, so the defaults");
-                }
-                if (ignored)
-                        log_warning("these keys change only at the next start: %s", ignored);
-                config_deinit(&fresh);
-        }
+        r = reload_config(s);
+        s->config_refused = r != 0;
+        if (s->config_refused)
+                event_of_daemon(EVENT_RELOAD_REFUSED, "the configuration stays as it was%s",
+                                r == -ENOMEM ? ": out of memory" : "");
         notify_ready();
+        headline_tell(s);
         supervisor_consider_idle(s);
 }
 
@@ -124,34 +144,38 @@ supervisor_leave(struct supervisor *s)
 
 /* ── jobs ── */
 
+/* What the job came to, behind its state; malloc'ed, NULL when out of memory. */
+static char *
+figures_text(const struct job *job)
+{
+        json_t *r = job->result;
+        double wall_s = json_real_value(json_object_get(r, "wall_s"));
+        long long done = json_integer_value(json_object_get(r, "done"));
+        char *text;
+        int n;
+
+        if (!r)
+                n = asprintf(&text, ", nothing was done");
+        else if (job->plan.n_variants > 0 && job->plan.variants[0].is_race)
+                n = asprintf(&text, ": %s, %lld trials, %.3f s", job->summary, done, wall_s);
+        else if (job->plan.is_comparison)
+                n = asprintf(&text, ": %s, %lld complete, %.3f s", job->summary,
+                             json_integer_value(json_object_get(r, "rounds")), wall_s);
+        else
+                n = asprintf(&text, ": %s, %lld done, %lld failed, %.3f s, checksum %s", job->summary, done,
+                             json_integer_value(json_object_get(r, "failed")), wall_s,
+                             json_string_value(json_object_get(r, "checksum")));
+        return n < 0 ? NULL : text;
+}
+
 /* What was done is in the log, whoever else is told; a job that was cut short leaves its figures there. */
 static void
 log_end(const struct job *job)
 {
-        const char *id = job->id, *state = job_state_name(job->state);
-        json_t *r = job->result;
+        AUTO_FREE char *figures = figures_text(job);
 
-        if (!r) {
-                log_info("job %s %s%s%s, nothing was done", id, state, job->reason ? ": " : "",
-                         job->reason ? job->reason : "");
-                return;
-        }
-        if (job->plan.n_variants > 0 && job->plan.variants[0].is_race) {
-                log_info("job %s %s%s%s: %s, %lld trials, %.3f s", id, state, job->reason ? ": " : "",
-                         job->reason ? job->reason : "", job->summary, json_integer_value(json_object_get(r, "done")),
-                         json_real_value(json_object_get(r, "wall_s")));
-                return;
-        }
-        if (job->plan.is_comparison) {
-                log_info("job %s %s%s%s: %s, %lld complete, %.3f s", id, state, job->reason ? ": " : "",
-                         job->reason ? job->reason : "", job->summary, json_integer_value(json_object_get(r, "rounds")),
-                         json_real_value(json_object_get(r, "wall_s")));
-                return;
-        }
-        log_info("job %s %s%s%s: %s, %lld done, %lld failed, %.3f s, checksum %s", id, state, job->reason ? ": " : "",
-                 job->reason ? job->reason : "", job->summary, json_integer_value(json_object_get(r, "done")),
-                 json_integer_value(json_object_get(r, "failed")), json_real_value(json_object_get(r, "wall_s")),
-                 json_string_value(json_object_get(r, "checksum")));
+        event_of_job(EVENT_JOB_ENDED, job, "job %s %s%s%s%s", job->id, job_state_name(job->state),
+                     job->reason ? ": " : "", job->reason ? job->reason : "", figures ? figures : "");
 }
 
 void
@@ -164,15 +188,17 @@ supervisor_start_next(struct supervisor *s)
         job = queue_next(&s->queue);
         if (!job)
                 return;
-        log_info("job %s of %s started: %s", job->id, job->user, job->summary);
-        notify_status("running %s", job->summary);
+        event_of_job(EVENT_JOB_STARTED, job, "job %s of %s started: %s", job->id, job->user, job->summary);
         record_start(s->setup.segment.record, job);
         runner_start(s, job);
+        headline_tell(s);
 }
 
 void
 supervisor_end_job(struct supervisor *s, struct job *job)
 {
+        log_end(job);
+        metrics_note_job(&s->metrics, job);
         queue_end(&s->queue, job);
         record_journal(s->setup.segment.record, job);
         methods_answer_watchers(s, job);
@@ -182,10 +208,9 @@ supervisor_end_job(struct supervisor *s, struct job *job)
 void
 supervisor_on_job_end(struct supervisor *s, struct job *job)
 {
-        log_end(job);
         supervisor_end_job(s, job);
         record_end(s->setup.segment.record);
-        notify_status("idle, %llu jobs so far", (unsigned long long)s->queue.jobs_ended);
+        headline_tell(s);
         /* Not from here: a job that fails at its start ends here again. */
         event_active(s->poll, EV_TIMEOUT, 0);
         supervisor_consider_idle(s);
@@ -200,6 +225,7 @@ supervisor_send_progress(struct supervisor *s)
                 methods_send_progress(s, s->queue.running);
         TAILQ_FOREACH(job, &s->queue.waiting, entry)
         methods_send_progress(s, job);
+        headline_tell_progress(s);
 }
 
 /* ── jobs whose callers were lost with the daemon before ── */
@@ -261,6 +287,20 @@ on_clients_changed(void *arg)
 
         if (s->idle)
                 supervisor_consider_idle(s);
+}
+
+static bool
+is_privileged(void *arg, const struct peer *peer)
+{
+        return supervisor_may_administer(arg, peer);
+}
+
+static void
+on_refused(void *arg, const struct peer *peer, const char *what, const char *why)
+{
+        struct supervisor *s = arg;
+
+        audit_refused(&s->audit, peer, what, why);
 }
 
 /* ── events ── */
@@ -434,6 +474,7 @@ make_shared_state(struct supervisor *s)
         if (r < 0)
                 return r == -EBUSY ? SUPERVISOR_E_RUNNING : r;
         s->setup.parked_thread = s->config.parked_thread;
+        s->setup.core_files = s->config.core_files;
         s->setup.doorbell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
         s->setup.host_control = eventfd(0, EFD_CLOEXEC);
         if (s->setup.doorbell < 0 || s->setup.host_control < 0) {
@@ -452,12 +493,14 @@ start_service(struct supervisor *s)
                 .version = CONCD_VERSION,
                 .url = "",
         };
+        static const struct service_hooks hooks = {
+                .clients_changed = on_clients_changed, .is_privileged = is_privileged, .refused = on_refused};
         int r = service_new(s->base, &info, idl_org_concd, supervisor_methods, s, &s->service);
 
         if (r < 0)
                 return r;
         apply_live_config(s);
-        service_on_clients_changed(s->service, on_clients_changed);
+        service_set_hooks(s->service, &hooks);
         r = instance_listen(&s->instance, (unsigned)s->config.socket_mode);
         if (r < 0)
                 return r;
@@ -490,6 +533,9 @@ start(struct supervisor *s)
                 r = runner_init(&s->runner, s);
         if (r == 0)
                 r = children_want(&s->children, s->processes, s->threads, !s->config.parked_thread);
+        /* Before the service: who can connect there finds these, too. */
+        if (r == 0)
+                r = metrics_http_start(s, &s->metrics_http);
         if (r == 0)
                 r = start_service(s);
         if (r == 0) {
@@ -509,7 +555,9 @@ supervisor_new(const struct settings_options *options, struct supervisor **ret)
                 log_error("out of memory");
                 return -ENOMEM;
         }
+        events_init();
         s->started_ns = clock_now_ns();
+        metrics_init(&s->metrics);
         s->options = *options;
         s->instance = (struct instance){.lock = -1, .herd = -1, .listener = -1};
         s->setup.doorbell = s->setup.herd_lock = s->setup.host_control = s->signal_fd = -1;
@@ -532,6 +580,7 @@ supervisor_new(const struct settings_options *options, struct supervisor **ret)
         log_info("concd " CONCD_VERSION ", instance %s, listens on %s with %u process and %u thread workers",
                  s->instance.name, s->config.socket, s->processes, s->threads);
         notify_ready();
+        headline_tell(s);
         supervisor_consider_idle(s);
         *ret = s;
         return 0;
@@ -583,12 +632,15 @@ supervisor_free(struct supervisor *s)
         if (!s)
                 return;
         s->leaving = true;
+        metrics_http_stop(s->metrics_http);
         service_free(s->service);
         children_deinit(&s->children);
         runner_deinit(&s->runner);
         free_events(s);
         remove_shared_state(s);
+        audit_deinit(&s->audit);
         queue_deinit(&s->queue);
+        user_names_forget();
         if (s->base)
                 event_base_free(s->base);
         instance_deinit(&s->instance);

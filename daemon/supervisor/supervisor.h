@@ -9,12 +9,16 @@
 #include "config/config.h"
 #include "protocol/service.h"
 #include "segment/semaphores.h"
+#include "supervisor/audit.h"
 #include "supervisor/children.h"
 #include "supervisor/instance.h"
+#include "supervisor/metrics-http.h"
+#include "supervisor/metrics.h"
 #include "supervisor/queue.h"
 #include "supervisor/request.h"
 #include "supervisor/runner.h"
 #include "supervisor/settings.h"
+#include "supervisor/status.h"
 #include "worker/worker.h"
 
 #include <event2/event.h>
@@ -40,10 +44,16 @@ struct supervisor {
         struct queue queue;
         struct runner runner;
         struct service *service;
-        bool adopted;          /* the segment is a killed daemon's */
-        bool started;          /* it serves: what is in the segment is its own to remove */
-        bool leaving;          /* SIGTERM or Stop came */
-        uint64_t jobs_over_ns; /* while leaving: since when no job runs any more; 0: one does */
+        struct audit audit;
+        struct metrics metrics;
+        struct status_memory memory;
+        struct metrics_http *metrics_http; /* NULL: metrics are not served */
+        bool adopted;                      /* the segment is a killed daemon's */
+        bool started;                      /* it serves: what is in the segment is its own to remove */
+        bool leaving;                      /* SIGTERM or Stop came */
+        bool config_refused;               /* the last reload's file was wrong */
+        uint64_t headline_ns;              /* when the service manager was last told what is going on */
+        uint64_t jobs_over_ns;             /* while leaving: since when no job runs any more; 0: one does */
 };
 
 /* Positive results of supervisor_new(). */
@@ -88,10 +98,14 @@ void supervisor_refresh_semaphores(struct supervisor *s);
 /* Looks whether a daemon with idle_exit may leave, and when to look again. */
 void supervisor_consider_idle(struct supervisor *s);
 
-/* The plan that a call of `method` (a name without its interface) makes; *ret is the caller's. 0; -EINVAL with *bad
- * set; or -ENOMEM. */
-int supervisor_make_plan(const struct supervisor *s, const char *method, json_t *parameters, struct plan *ret,
-                         struct bad_value *bad);
+/* The plan that a call of `method` (a name without its interface) by `peer` makes; NULL: a call that was accepted
+ * before, which nothing but the daemon's own limits bounds. *ret is the caller's. 0; -EINVAL with *bad set; or
+ * -ENOMEM. */
+int supervisor_make_plan(const struct supervisor *s, const char *method, json_t *parameters, const struct peer *peer,
+                         struct plan *ret, struct bad_value *bad);
+
+/* As access_may_administer(), by the present configuration. */
+bool supervisor_may_administer(const struct supervisor *s, const struct peer *peer);
 
 /* The interface's methods (methods.c). */
 extern const struct service_method supervisor_methods[];

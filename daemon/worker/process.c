@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A child never returns into the supervisor's code: it resets the signals, closes every descriptor but the few it
- * needs, asks to be killed with its parent, and leaves by _exit(). libevent's base is left alone: freeing it
- * would take events off the epoll instance that parent and child share.
+ * A child never returns into the supervisor's code: it gives up what it must not have (limits.c), resets the signals,
+ * closes every descriptor but the few it needs, asks to be killed with its parent, and leaves by _exit(). libevent's
+ * base is left alone: freeing it would take events off the epoll instance that parent and child share.
  */
 #include "worker/process.h"
 
 #include "segment/process_time.h"
 #include "shared/log.h"
 #include "worker/fatal.h"
+#include "worker/limits.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -61,6 +62,8 @@ enter(const struct worker_setup *setup, uint32_t slot_index, pid_t supervisor, c
 {
         struct slot *slot = &setup->segment.slots[slot_index];
 
+        if (limits_apply(setup->core_files) < 0)
+                _exit(1);
         prctl(PR_SET_PDEATHSIG, SIGKILL);
         if (getppid() != supervisor)
                 _exit(0);

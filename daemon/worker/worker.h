@@ -22,6 +22,7 @@ struct worker_setup {
         int herd_lock;    /* kept open, so that lock B lasts as long as any child */
         int host_control; /* eventfd: thread host, look at your slots */
         bool parked_thread;
+        bool core_files; /* a worker that crashes may leave one */
 };
 
 /* When which tasks are timed. */

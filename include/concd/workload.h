@@ -2,11 +2,10 @@
 /*
  * The C ABI of a concd workload: what one task does.
  *
- * A workload is one const descriptor. The daemon's own workloads and those in people's shared objects
- * use the same one. For every run, each worker calls prepare() once, then run() and verify() once for every task
- * that it executes, then cleanup() once. All four run on the worker's own thread; in thread and gil mode
- * several workers of the same process do so at the same time, so whatever is not in ctx->state must be
- * safe to use from several threads.
+ * A workload is one const descriptor, compiled into concd, which loads none at run time. For every run, each
+ * worker calls prepare() once, then run() and verify() once for every task that it executes, then cleanup()
+ * once. All four run on the worker's own thread; in thread and gil mode several workers of the same process do
+ * so at the same time, so whatever is not in ctx->state must be safe to use from several threads.
  *
  * Accounting is exactly once; execution is at least once: a killed worker's task in progress is executed
  * again. Side effects outside repeat unless they are idempotent by task index.

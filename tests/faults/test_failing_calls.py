@@ -9,6 +9,7 @@ CONCD_FAULTS_ALL=1 only the first calls and some of the others are tried.
 import errno
 import mmap
 import os
+import re
 import signal
 import struct
 import tempfile
@@ -254,6 +255,42 @@ class FailingCalls(Case):
         self.control.disarm()
         until(lambda: "reloaded" in d.log() or d.process.poll() is not None, "it is read in the end")
         self.healthy(d, "read")
+
+    def test_a_reload_without_memory(self):
+        """Each is told to be taken over or refused, and one that is refused changes nothing and is an error."""
+        path = self.folder() + "/concd.conf"
+
+        def rewrite(limit):
+            with open(path + ".new", "w", encoding="utf-8") as f:
+                f.write("[jobs]\nqueue = %d\n[access]\nsubmit_users = root, 1\n" % limit)
+            os.rename(path + ".new", path)
+
+        def told():
+            log = d.log()
+            return log.count(path + " reloaded"), len(re.findall(r" ERROR concd: the configuration stays as it was", log))
+
+        rewrite(100)
+        d = self.start(arguments=["--config", path], environment=self.control.environment)
+        limit, before, ks = 100, (0, 0), []
+        for k in range(1, 10000):
+            rewrite(100 + k)
+            self.control.arm("malloc", k, False)
+            d.process.send_signal(signal.SIGHUP)
+            until(lambda: sum(told()) > sum(before), "the reload with call %d failing is told of" % k)
+            _, failed = self.control.disarm()
+            now = told()
+            if now[0] > before[0]:
+                limit = 100 + k
+            else:
+                ks.append(k)
+            self.assertEqual(sum(before) + 1, sum(now), d.log())
+            self.assertEqual(limit, d.call("Status")["daemon"]["queue_limit"])
+            before = now
+            if not failed:
+                break
+        self.assertEqual(100 + k, limit, "without a failure it is taken over")
+        self.assertGreater(len(ks), 20)
+        self.healthy(d, "malloc")
 
 
 def add_tests():

@@ -145,6 +145,51 @@ class Descriptors(Pressure):
         until(lambda: descriptors_of(pid) <= before + 1, "its descriptors are as before")
         self.serves(d)
 
+    def test_as_fast_as_they_can(self):
+        """A user who connects and leaves without a pause, and one who asks without wanting an answer, do not keep others
+        from being answered. That the loop is never in one place for long is counted in test_service.c."""
+        d = self.start()
+        self.serves(d)
+        call = json.dumps({"method": "org.concd.Status", "oneway": True}).encode() + b"\0"
+        for flood in (self.connect_for_ever, lambda path: self.send_for_ever(path, call * 400)):
+            patient = Client(d.path)
+            pids = [self.fork(flood, d.path) for _ in range(4)]
+            try:
+                waits = []
+                for _ in range(30):
+                    began = time.monotonic()
+                    patient.call("Status")
+                    waits.append(time.monotonic() - began)
+                    time.sleep(0.02)
+            finally:
+                for pid in pids:
+                    os.kill(pid, signal.SIGKILL)
+                    os.waitpid(pid, 0)
+                patient.close()
+            print("# of 30 calls meanwhile the longest took %.0f ms" % (1000 * max(waits)))
+            self.alone(d)
+        self.serves(d)
+
+    def fork(self, flood, path):
+        pid = os.fork()
+        if pid == 0:
+            try:
+                flood(path)
+            finally:
+                os._exit(1)
+        return pid
+
+    def connect_for_ever(self, path):
+        while True:
+            with socket.socket(socket.AF_UNIX) as s:
+                s.connect(path)
+
+    def send_for_ever(self, path, data):
+        with socket.socket(socket.AF_UNIX) as s:
+            s.connect(path)
+            while True:
+                s.sendall(data)
+
 
 class Clients(Pressure):
     def test_many_that_do_not_read(self):

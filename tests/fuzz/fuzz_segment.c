@@ -42,7 +42,7 @@ leave_a_run(void)
         struct variant v;
         struct job *job;
 
-        MUST(supervisor_make_plan(&s, "Run", request, &plan, &bad) == 0);
+        MUST(supervisor_make_plan(&s, "Run", request, NULL, &plan, &bad) == 0);
         v = plan.variants[0];
         full = request_of_variant(request, &v, 0);
         job = job_new("0123456789abcdef0123456789abcdef", 0, "Run", full, &plan);

@@ -32,6 +32,8 @@ BAD_FILES = [
     ("[jobs]\nqueue = 0\n", 2, ["queue", "0"]),
     ("[jobs]\nledger_chunks = 63\n", 2, ["ledger_chunks", "63", "64"]),
     ("[jobs]\nledger_chunks = 1048577\n", 2, ["ledger_chunks", "1048577", "1048576"]),
+    ("[access]\nadmin_users = root,\n", 2, ["admin_users", "root,", "64"]),
+    ("[access]\nsubmit_groups = 4294967295\n", 2, ["submit_groups", "4294967295"]),
     ("[jobs]\nqueu = 5\n", 2, ["queu"]),
     ("[job]\nqueue = 5\n", 1, ["job"]),
     ("queue = 5\n", 1, ["queue"]),
@@ -60,10 +62,10 @@ class Check(harness.Case):
     def test_the_file_in_etc_is_accepted_without_its_comment_signs(self):
         """The printed defaults are themselves allowed values."""
         with open(TREE + "/etc/concd.conf", encoding="utf-8") as f:
-            lines = [line.lstrip("#; ") if " = " in line else line for line in f]
+            lines = [line.lstrip("#; ") if " =" in line else line for line in f]
         sections = [line for line in lines if line.startswith("[")]
-        self.assertEqual(["[daemon]\n", "[pool]\n", "[jobs]\n", "[clients]\n"], sections)
-        kept = [line for line in lines if line.startswith("[") or (" = " in line and line.split(" = ")[0].isidentifier())]
+        self.assertEqual(["[daemon]\n", "[pool]\n", "[jobs]\n", "[clients]\n", "[metrics]\n", "[access]\n"], sections)
+        kept = [line for line in lines if line.startswith("[") or (" =" in line and line.split(" =")[0].isidentifier())]
         self.assertGreater(len(kept), 20)
         checked = concd("--check-config", "--config", self.write("".join(kept)))
         self.assertEqual(0, checked.code, checked)
@@ -112,7 +114,8 @@ class Check(harness.Case):
     def test_help_and_version(self):
         said = concd("--help")
         self.assertEqual(0, said.code)
-        for option in ("--config", "--set", "--instance", "--socket", "--private", "--check-config", "--print-config"):
+        for option in ("--config", "--set", "--instance", "--socket", "--private", "--check-config", "--print-config",
+                       "--clean-up"):
             self.assertIn(option, said.stdout)
         said = concd("--version")
         self.assertEqual(0, said.code)
@@ -157,6 +160,7 @@ class Reload(harness.Case):
     def test_hangup_leaves_keys_that_need_a_restart(self):
         d = self.start_with("[pool]\nmax_workers = 8\n")
         workers = {w["pid"] for w in d.call("Status")["workers"]}
+        self.assertNotIn(0, workers)
         self.rewrite("[pool]\nmax_workers = 3\n")
         d.process.send_signal(signal.SIGHUP)
         harness.until(lambda: "pool.max_workers" in d.log(), "the log names the key")

@@ -341,7 +341,8 @@ class Barrier(harness.Case):
 
 class Surroundings(harness.Case):
     """Broken when one kind of worker has anything else than the others and the supervisor: a session (and with it an
-    autogroup, by which the kernel divides the CPUs), a cgroup, a priority, a limit, a mitigation."""
+    autogroup, by which the kernel divides the CPUs), a cgroup, a priority, a limit, a mitigation. What all of them give
+    up (daemon/worker/limits.c) is all that may differ from the supervisor."""
 
     STAT = {"session": 3, "terminal": 4, "priority": 15, "nice": 16, "rt_priority": 37,
             "policy": 38}  # fields after the name
@@ -350,6 +351,7 @@ class Surroundings(harness.Case):
               "Speculation_Store_Bypass", "SpeculationIndirectBranch", "Mems_allowed_list", "Cpus_allowed_list")
     FILES = ("cgroup", "limits", "oom_score_adj", "autogroup", "timerslack_ns", "personality", "loginuid", "environ",
              "coredump_filter")
+    GIVEN_UP = ("core file size", "locked memory", "msgqueue size", "nice priority", "realtime priority")
     LINKS = ("exe", "cwd", "root", "ns/cgroup", "ns/ipc", "ns/mnt", "ns/net", "ns/pid", "ns/user", "ns/uts", "ns/time")
 
     def facts(self, pid, tid):
@@ -364,6 +366,8 @@ class Surroundings(harness.Case):
             found[name] = self.try_to(read, "/proc/%d/%s" % (tid if name == "timerslack_ns" else pid, name))
         for name in self.LINKS:
             found[name] = self.try_to(os.readlink, folder + name)
+        found["limits"] = {name: tuple(rest.split()) for name, rest in
+                           re.findall(r"(?m)^Max (.+?) {2,}(.+)$", found["limits"] or "")}
         found["I/O class"] = _libc.syscall(252, 1, tid) if platform.machine() == "x86_64" else None
         return found
 
@@ -380,7 +384,10 @@ class Surroundings(harness.Case):
         self.assertEqual(str(os.getsid(d.process.pid)), own["session"])
         self.assertEqual(str(os.getpriority(os.PRIO_PROCESS, d.process.pid)), own["nice"])
         self.assertEqual(str(os.sched_getscheduler(d.process.pid)), own["policy"])
-        self.assertTrue(own["cgroup"] is not None and own["limits"])
+        self.assertTrue(own["cgroup"] is not None and set(self.GIVEN_UP) < set(own["limits"]), own)
+        own["NoNewPrivs"] = "1"
+        for name in self.GIVEN_UP:
+            own["limits"][name] = ("0", "0", *own["limits"][name][2:])
         for w in found:
             with self.subTest(kind=w["kind"]):
                 other = self.facts(w["pid"], w["tid"])

@@ -44,6 +44,18 @@ class Threads(harness.Case):
         for workers in (1, 6, 2, 5, 3):
             self.assertEqual(2000, self.daemon.run(mode="thread", workload="nop", count=2000, workers=workers)["verified"])
 
+    def test_a_thread_has_the_pid_of_its_host_before_it_has_begun(self):
+        client = self.daemon.connect()
+        for _ in range(5):
+            self.daemon.run(mode="thread", workload="nop", count=100, workers=3)
+            pids = [w["pid"] for w in client.call("Status")["workers"] if w["kind"] == "thread-host"]
+            os.kill(pids[0], signal.SIGKILL)
+            for _ in range(50):
+                workers = client.call("Status")["workers"]
+                hosts = {w["pid"] for w in workers if w["kind"] == "thread-host"}
+                self.assertEqual(hosts, {w["pid"] for w in workers if w["kind"] == "thread"} or hosts)
+                self.assertNotIn(0, hosts)
+
     def test_the_host_dies(self):
         r = self.daemon.run(mode="thread", workload="fail", params={"kind": "exit", "at": "50"}, count=200, workers=3)
         self.assertEqual((200, 199, 1), (r["done"], r["verified"], r["failed"]))

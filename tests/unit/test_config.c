@@ -10,11 +10,13 @@
 
 #include <check.h>
 #include <errno.h>
+#include <grp.h>
 #include <inttypes.h>
+#include <pwd.h>
 #include <string.h>
 #include <sys/mman.h>
 
-enum type { TYPE_COUNT, TYPE_DURATION, TYPE_MODE, TYPE_BOOL, TYPE_LEVEL, TYPE_STRING };
+enum type { TYPE_COUNT, TYPE_DURATION, TYPE_MODE, TYPE_BOOL, TYPE_LEVEL, TYPE_STRING, TYPE_USERS, TYPE_GROUPS };
 enum { RELOAD_LIVE, RELOAD_RESTART };
 
 static const struct row {
@@ -38,6 +40,26 @@ static const void *
 member(const struct row *row, const struct config *c)
 {
         return (const char *)c + row->offset;
+}
+
+static bool
+is_list(const struct row *row)
+{
+        return row->type == TYPE_USERS || row->type == TYPE_GROUPS;
+}
+
+/* "1,2,3" */
+static char *
+list_text(const struct id_list *list)
+{
+        char *text = NULL;
+        size_t size;
+        FILE *f = open_memstream(&text, &size);
+
+        for (size_t i = 0; i < list->n; i++)
+                fprintf(f, "%s%u", i > 0 ? "," : "", list->ids[i]);
+        ck_assert_int_eq(fclose(f), 0);
+        return text;
 }
 
 /* The value in the form in which the tests write it. */
@@ -67,12 +89,15 @@ value_text(const struct row *row, const struct config *c)
         case TYPE_STRING:
                 n = asprintf(&text, "%s", *(char *const *)m);
                 break;
+        case TYPE_USERS:
+        case TYPE_GROUPS:
+                return list_text(m);
         }
         ck_assert_int_ge(n, 0);
         return text;
 }
 
-/* A number of a key, or a text of that length, in the form of value_text(). */
+/* A number of a key, or a text of that length, or a list of so many, in the form of value_text(). */
 static char *
 number_text(const struct row *row, uint64_t n)
 {
@@ -93,6 +118,12 @@ number_text(const struct row *row, uint64_t n)
                 memset(text, 'a', n);
                 if (n > 0 && strcmp(row->key, "socket") == 0)
                         text[0] = '/';
+                break;
+        case TYPE_USERS:
+        case TYPE_GROUPS:
+                text = calloc(1, 2 * n + 1);
+                for (uint64_t i = 0; i < n; i++)
+                        memcpy(text + 2 * i, i + 1 < n ? "7," : "7", i + 1 < n ? 2 : 1);
                 break;
         case TYPE_BOOL:
         case TYPE_LEVEL:
@@ -354,7 +385,9 @@ START_TEST(nonsense_is_refused)
                 bool is_number = strcmp(nonsense[i], "8") == 0 || strcmp(nonsense[i], "0999") == 0;
                 bool is_word = nonsense[i][0] != '\0' && !strpbrk(nonsense[i], " +.\u00b5");
 
-                if (row->type == TYPE_COUNT && is_number)
+                if ((row->type == TYPE_COUNT || is_list(row)) && is_number)
+                        continue;
+                if ((is_list(row) || (row->type == TYPE_STRING && row->min == 0)) && nonsense[i][0] == '\0')
                         continue;
                 if (strcmp(row->key, "instance") == 0 && is_word)
                         continue;
@@ -449,6 +482,104 @@ START_TEST(socket_is_an_absolute_path)
 }
 END_TEST
 
+/* ── lists of users and groups ── */
+
+static const struct {
+        const char *text;
+        bool is_good;
+        size_t n;
+        uint32_t first, last;
+} lists[] = {
+        {"", true, 0, 0, 0},
+        {" ", true, 0, 0, 0},
+        {"root", true, 1, 0, 0},
+        {"0", true, 1, 0, 0},
+        {"0007", true, 1, 7, 7},
+        {"7, 8 ,9", true, 3, 7, 9},
+        {"root,12", true, 2, 0, 12},
+        {"\t12\t,\troot\t", true, 2, 12, 0},
+        {"4000000000", true, 1, 4000000000, 4000000000}, /* nobody has it, which is allowed */
+        {"4294967294", true, 1, 4294967294, 4294967294},
+        {"4294967295", false, 0, 0, 0}, /* (uid_t)-1 means "none" */
+        {"4294967296", false, 0, 0, 0},
+        {"18446744073709551616", false, 0, 0, 0},
+        {",", false, 0, 0, 0},
+        {"root,", false, 0, 0, 0},
+        {",root", false, 0, 0, 0},
+        {"root,,7", false, 0, 0, 0},
+        {"root 7", false, 0, 0, 0},
+        {"root;7", false, 0, 0, 0},
+        {"-1", false, 0, 0, 0},
+        {"no-such-name-here", false, 0, 0, 0},
+        {"7,no-such-name-here", false, 0, 0, 0},
+        {"ROOT", false, 0, 0, 0},
+};
+
+START_TEST(list_takes_names_and_numbers)
+{
+        for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+                AUTO_FREE char *message = NULL;
+                const struct id_list *list;
+                struct config c;
+                int r;
+
+                if (!is_list(&rows[i]))
+                        continue;
+                ck_assert_int_eq(config_init(&c), 0);
+                list = member(&rows[i], &c);
+                ck_assert_uint_eq(list->n, 0);
+                set(&c, rows[i].name, "5");
+                r = config_set(&c, rows[i].name, lists[_i].text, &message);
+                ck_assert_msg(r == (lists[_i].is_good ? 0 : -EINVAL), "%s: %s", lists[_i].text, message);
+                if (!lists[_i].is_good) {
+                        ck_assert_uint_eq(list->n, 1);
+                        ck_assert_uint_eq(list->ids[0], 5);
+                } else {
+                        ck_assert_uint_eq(list->n, lists[_i].n);
+                        if (list->n > 0) {
+                                ck_assert_uint_eq(list->ids[0], lists[_i].first);
+                                ck_assert_uint_eq(list->ids[list->n - 1], lists[_i].last);
+                        }
+                }
+                config_deinit(&c);
+        }
+}
+END_TEST
+
+/* What only one of the two databases knows. */
+START_TEST(users_are_no_groups)
+{
+        struct passwd *user;
+        struct group *group;
+        struct id_list list;
+        char *why = NULL;
+
+        setpwent();
+        while ((user = getpwent())) {
+                bool has_group = getgrnam(user->pw_name) != NULL;
+
+                ck_assert_int_eq(id_list_parse(user->pw_name, ID_USER, 1, &list, &why), 0);
+                free(list.ids);
+                ck_assert_int_eq(id_list_parse(user->pw_name, ID_GROUP, 1, &list, &why), has_group ? 0 : -EINVAL);
+                if (has_group)
+                        free(list.ids);
+                else
+                        free(why);
+        }
+        endpwent();
+        setgrent();
+        while ((group = getgrent())) {
+                gid_t gid = group->gr_gid;
+                AUTO_FREE char *name = strdup(group->gr_name);
+
+                ck_assert_int_eq(id_list_parse(name, ID_GROUP, 1, &list, &why), 0);
+                ck_assert_uint_eq(list.ids[0], gid);
+                free(list.ids);
+        }
+        endgrent();
+}
+END_TEST
+
 /* ── what a file may look like ── */
 
 static const struct {
@@ -502,6 +633,12 @@ static const struct {
          ":3: daemon.instance: given \"a/b\", allowed 1 to 32 letters, digits, '-', '_'"},
         {"[daemon]\nidle_exit = 5s\nlog_level = loud\n",
          ":3: daemon.log_level: given \"loud\", allowed alert, error, warning, info or debug"},
+        {BEFORE "[access]\nsubmit_users = 1, no-such-name-here\n",
+         ":8: access.submit_users: given \"1, no-such-name-here\", allowed 0 to 64 users, by name or number, with "
+         "commas; there is no user \"no-such-name-here\""},
+        {BEFORE "[access]\n\nadmin_groups = no-such-name-here\n",
+         ":9: access.admin_groups: given \"no-such-name-here\", "
+         "allowed 0 to 64 groups, by name or number, with commas; there is no group \"no-such-name-here\""},
         {"[pool]\nparked_thread = on\n", ":2: pool.parked_thread: given \"on\", allowed yes or no"},
         /* unknown names */
         {BEFORE "thraeds = 3\n", ":7: unknown key pool.thraeds; the nearest is pool.threads"},
@@ -653,6 +790,21 @@ static const struct {
         {"", "1", "unknown key ; the nearest is jobs.queue"},
         {"pool.threads ", "1", "unknown key pool.threads ; the nearest is pool.threads"},
         {"[pool]", "1", "unknown key [pool]; the nearest is pool.threads"},
+        {"access.admin_users", "root,no-such-name-here",
+         "access.admin_users: given \"root,no-such-name-here\", allowed 0 to 64 users, by name or number, with commas; "
+         "there is no user \"no-such-name-here\""},
+        {"access.submit_groups", " a-b-c-d ,,",
+         "access.submit_groups: given \" a-b-c-d ,,\", allowed 0 to 64 groups, by name or number, with commas; "
+         "there is no group \"a-b-c-d\""},
+        {"access.admin_users", "root,,daemon",
+         "access.admin_users: given \"root,,daemon\", allowed 0 to 64 users, by name or number, with commas; "
+         "an entry is empty"},
+        {"access.admin_groups", "7,4294967295",
+         "access.admin_groups: given \"7,4294967295\", allowed 0 to 64 groups, by name or number, with commas; "
+         "no group can have the number 4294967295"},
+        {"access.admin_users", ",,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,",
+         "access.admin_users: given \",,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,\", "
+         "allowed 0 to 64 users, by name or number, with commas; there are 65"},
 };
 
 START_TEST(bad_setting_is_named_and_changes_nothing)
@@ -812,6 +964,8 @@ START_TEST(printed_file_tells_range_default_and_reload)
                 "\n[pool]\n\n# process workers kept ready; 0 is one for each CPU that affinity and cgroup quota allow\n"
                 "# Allowed: 0 to 256. Default: 0. Needs a restart.\nprocesses = 0\n",
                 "\n# Allowed: 100ms to 1h. Default: 30s. SIGHUP applies it.\nrequest_timeout = 30s\n",
+                "\n# Allowed: 0 to 64 groups, by name or number, with commas. Default: empty. SIGHUP applies it.\n"
+                "admin_groups =\n",
         };
 
         for (size_t i = 0; i < ARRAY_SIZE(parts); i++)
@@ -861,6 +1015,8 @@ main(void)
         tcase_add_test(c, counts_take_exponents_and_factors);
         tcase_add_test(c, instance_has_only_name_characters);
         tcase_add_test(c, socket_is_an_absolute_path);
+        tcase_add_loop_test(c, list_takes_names_and_numbers, 0, ARRAY_SIZE(lists));
+        tcase_add_test(c, users_are_no_groups);
         suite_add_tcase(suite, c);
 
         c = tcase_create("file");

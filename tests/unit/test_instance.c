@@ -438,8 +438,8 @@ START_TEST(longest_path_fits_and_a_longer_one_is_refused)
         char *end = path + strlen(folder) + 1;
         AUTO_FREE char *longest = NULL;
 
-        ck_assert_int_gt(asprintf(&longest, "%s/%0*d", folder,
-                                  (int)(sizeof(address.sun_path) - 2 - strlen(folder)), 7), 0);
+        ck_assert_int_gt(asprintf(&longest, "%s/%0*d", folder, (int)(sizeof(address.sun_path) - 2 - strlen(folder)), 7),
+                         0);
         *end = 0;
         ck_assert_uint_eq(strlen(longest), sizeof(address.sun_path) - 1);
         initialised = true;
@@ -459,7 +459,7 @@ END_TEST
 #define FIRST_FD 3
 
 static int
-activate(const char *sockets)
+activate(const char *sockets, const char *names)
 {
         char pid[16];
         int fd = bind_to(path);
@@ -469,6 +469,8 @@ activate(const char *sockets)
         snprintf(pid, sizeof(pid), "%d", (int)getpid());
         setenv("LISTEN_PID", pid, 1);
         setenv("LISTEN_FDS", sockets, 1);
+        if (names)
+                setenv("LISTEN_FDNAMES", names, 1);
         return 0;
 }
 
@@ -476,7 +478,7 @@ activate(const char *sockets)
 static int
 take_one(void)
 {
-        if (activate("1") != 0)
+        if (activate("1", NULL) != 0)
                 return 1;
         if (instance_listen(&instance, 0600) != 0 || !instance.activated || instance.listener != FIRST_FD)
                 return 2;
@@ -488,19 +490,55 @@ take_one(void)
 }
 
 static int
-take_two(void)
+refuse_two_without_names(void)
 {
-        if (activate("2") != 0)
+        if (activate("2", NULL) != 0)
                 return 1;
         return instance_listen(&instance, 0600) == -EINVAL ? 0 : 2;
+}
+
+static int
+refuse_two_of_the_name(void)
+{
+        if (activate("2", "varlink:varlink") != 0)
+                return 1;
+        return instance_listen(&instance, 0600) == -EINVAL ? 0 : 2;
+}
+
+static int
+take_the_named_of_two(void)
+{
+        if (activate("2", "other:varlink") != 0)
+                return 1;
+        if (instance_listen(&instance, 0600) != 0 || !instance.activated || instance.listener != FIRST_FD + 1)
+                return 2;
+        return fcntl(FIRST_FD, F_GETFD) < 0 && errno == EBADF ? 0 : 3;
+}
+
+static int
+refuse_what_does_not_listen(void)
+{
+        int fds[2];
+
+        if (activate("1", "varlink") != 0 || pipe(fds) < 0 || dup2(fds[0], FIRST_FD) < 0)
+                return 1;
+        return instance_listen(&instance, 0600) == -EINVAL && !instance.activated ? 0 : 2;
 }
 
 START_TEST(service_managers_socket_is_taken_and_left)
 {
         ck_assert_int_eq(in_child(take_one), 0);
         ck_assert_int_eq(unlink(path), 0);
-        ck_assert_int_eq(in_child(take_two), 0);
-        ck_assert(logged("passed 2 sockets"));
+        ck_assert_int_eq(in_child(refuse_two_without_names), 0);
+        ck_assert(logged("passed 2 descriptors"));
+        ck_assert_int_eq(unlink(path), 0);
+        ck_assert_int_eq(in_child(refuse_two_of_the_name), 0);
+        ck_assert_int_eq(unlink(path), 0);
+        ck_assert_int_eq(in_child(take_the_named_of_two), 0);
+        ck_assert(logged("named other is not used"));
+        ck_assert_int_eq(unlink(path), 0);
+        ck_assert_int_eq(in_child(refuse_what_does_not_listen), 0);
+        ck_assert(logged("is not a Unix stream socket"));
 }
 END_TEST
 #endif

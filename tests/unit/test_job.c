@@ -10,6 +10,7 @@
 #include "run_suite.h"
 
 #include <check.h>
+#include <errno.h>
 #include <string.h>
 
 #define MAX_JOBS 24
@@ -77,8 +78,7 @@ START_TEST(job_survives_its_daemon)
         job->result = _i == 0 ? NULL : json_pack("{s:i}", "done", 7);
         job->detached = _i == 0;
         json = job_to_json(job);
-        again = job_from_json(json);
-        ck_assert_ptr_nonnull(again);
+        ck_assert_int_eq(job_from_json(json, &again), 0);
         ck_assert_str_eq(again->id, job->id);
         ck_assert_str_eq(again->user, "12345");
         ck_assert_str_eq(again->method, "Run");
@@ -98,7 +98,7 @@ END_TEST
 /* Anything missing or of another type: no job. */
 START_TEST(job_of_broken_json_is_none)
 {
-        struct job *job = make_job(0), *again;
+        struct job *job = make_job(0), *again = NULL;
         AUTO_JSON json_t *whole = job_to_json(job);
         const char *key;
         json_t *value;
@@ -108,20 +108,19 @@ START_TEST(job_of_broken_json_is_none)
                 AUTO_JSON json_t *broken = json_copy(whole);
 
                 json_object_del(broken, key);
-                ck_assert_msg(job_from_json(broken) == NULL, "without %s", key);
+                ck_assert_msg(job_from_json(broken, &again) == -EBADMSG, "without %s", key);
                 if (strcmp(key, "reason") == 0 || strcmp(key, "request") == 0 || strcmp(key, "result") == 0)
                         continue; /* these may be null */
                 json_object_set_new(broken, key, json_null());
-                ck_assert_msg(job_from_json(broken) == NULL, "%s null", key);
+                ck_assert_msg(job_from_json(broken, &again) == -EBADMSG, "%s null", key);
         }
         json_object_set_new(whole, "state", json_string("dreaming"));
-        ck_assert_ptr_null(job_from_json(whole));
+        ck_assert_int_eq(job_from_json(whole, &again), -EBADMSG);
         json_object_set_new(whole, "state", json_string("done"));
-        again = job_from_json(whole);
-        ck_assert_ptr_nonnull(again);
+        ck_assert_int_eq(job_from_json(whole, &again), 0);
         job_free(again);
         json_object_set_new(whole, "id", json_string("0123456789abcdef0123456789abcdef0"));
-        ck_assert_ptr_null(job_from_json(whole));
+        ck_assert_int_eq(job_from_json(whole, &again), -EBADMSG);
         job_free(job);
 }
 END_TEST
@@ -444,6 +443,67 @@ START_TEST(fetched_results_are_forgotten_first)
 }
 END_TEST
 
+/* Who has the most loses first, so a flood pushes out its own. */
+START_TEST(nobody_pushes_out_the_results_of_others)
+{
+        struct job *alice[2], *bob, *flood[40];
+
+        alice[0] = add_job(1);
+        end_next();
+        bob = add_job(2);
+        end_next();
+        alice[1] = add_job(1);
+        end_next();
+        alice[0]->fetched = bob->fetched = true;
+        for (size_t i = 0; i < ARRAY_SIZE(flood); i++) {
+                flood[i] = add_job(3);
+                end_next();
+                queue_trim(&q, 8);
+        }
+        ck_assert_uint_eq(ended(), 8);
+        ck_assert_ptr_eq(queue_find(&q, alice[0]->id), alice[0]);
+        ck_assert_ptr_eq(queue_find(&q, alice[1]->id), alice[1]);
+        ck_assert_ptr_eq(queue_find(&q, bob->id), bob);
+        for (size_t i = 35; i < ARRAY_SIZE(flood); i++)
+                ck_assert_ptr_eq(queue_find(&q, flood[i]->id), flood[i]);
+        /* Down to as many as others have, then in turns: of those with as many, whose first ended earliest. */
+        queue_trim(&q, 5);
+        ck_assert_ptr_eq(queue_find(&q, flood[38]->id), flood[38]);
+        queue_trim(&q, 4);
+        ck_assert_ptr_eq(TAILQ_FIRST(&q.ended), bob); /* of her two, the fetched one went */
+        ck_assert_ptr_eq(TAILQ_NEXT(bob, entry), alice[1]);
+        queue_trim(&q, 3);
+        ck_assert_ptr_eq(queue_find(&q, flood[39]->id), flood[39]);
+        ck_assert_uint_eq(ended(), 3);
+        queue_trim(&q, 2);
+        ck_assert_ptr_eq(TAILQ_FIRST(&q.ended), alice[1]);
+        queue_trim(&q, 0);
+        ck_assert_uint_eq(ended(), 0);
+}
+END_TEST
+
+/* The user with the most goes on losing, though somebody waits for all that he has but one. */
+START_TEST(watched_jobs_count_as_their_owners)
+{
+        struct watcher w[2] = {0};
+        struct job *jobs[5], *other;
+
+        other = add_job(2);
+        end_next();
+        end_five(jobs);
+        TAILQ_INSERT_TAIL(&jobs[0]->watchers, &w[0], entry);
+        TAILQ_INSERT_TAIL(&jobs[1]->watchers, &w[1], entry);
+        queue_trim(&q, 3);
+        ck_assert_ptr_eq(TAILQ_FIRST(&q.ended), other);
+        ck_assert_uint_eq(ended(), 3);
+        queue_trim(&q, 1);
+        ck_assert_uint_eq(ended(), 2);
+        ck_assert_ptr_eq(TAILQ_FIRST(&q.ended), jobs[0]);
+        TAILQ_REMOVE(&jobs[0]->watchers, &w[0], entry);
+        TAILQ_REMOVE(&jobs[1]->watchers, &w[1], entry);
+}
+END_TEST
+
 START_TEST(jobs_with_watchers_are_kept)
 {
         struct watcher first = {0}, second = {0};
@@ -505,6 +565,8 @@ main(void)
         tcase_add_test(tc, turns_of_many_users_are_bounded);
         tcase_add_loop_test(tc, order_is_the_models_and_positions_tell_it, 0, SEEDS);
         tcase_add_test(tc, fetched_results_are_forgotten_first);
+        tcase_add_test(tc, nobody_pushes_out_the_results_of_others);
+        tcase_add_test(tc, watched_jobs_count_as_their_owners);
         tcase_add_test(tc, jobs_with_watchers_are_kept);
         tcase_add_test(tc, youngest_result_that_nobody_fetched);
         suite_add_tcase(suite, tc);

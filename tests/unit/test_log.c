@@ -18,7 +18,7 @@
 #include <time.h>
 
 #define WRITERS 4
-#define LINES 2000
+#define LINES   2000
 
 static char *written;
 
@@ -75,8 +75,11 @@ START_TEST(line_has_time_level_and_program)
         capture();
         log_init("testd", LOG_LEVEL_DEBUG);
         log_write((enum log_level)_i, "%d of %s", 1, "them");
-        ck_assert_int_gt(asprintf(&pattern, "^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\\.[0-9]{3}Z %s "
-                                            "testd: 1 of them\n$", tags[_i]), 0);
+        ck_assert_int_gt(asprintf(&pattern,
+                                  "^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\\.[0-9]{3}Z %s "
+                                  "testd: 1 of them\n$",
+                                  tags[_i]),
+                         0);
         ck_assert_msg(matches(captured(), pattern), "%s", written);
 }
 END_TEST
@@ -217,6 +220,21 @@ START_TEST(message_is_one_line)
 }
 END_TEST
 
+/* Nor one of ISO 6429, nor one that turns what is read; and no byte that is not UTF-8. */
+START_TEST(message_is_read_as_it_was_written)
+{
+        capture();
+        log_init("testd", LOG_LEVEL_INFO);
+        log_set_sink(NULL);
+        log_error("%s", "a\xc2\x9b"
+                        "2Jb\xe2\x80\xae"
+                        "c\xe2\x81\xa6"
+                        "d\x9b"
+                        "e\xc3\xa9");
+        ck_assert_msg(matches(captured(), "testd: a  2Jb   c   d e\xc3\xa9\n$"), "%s", written);
+}
+END_TEST
+
 START_TEST(long_message_is_cut_and_says_so)
 {
         static char text[3 * LOG_LINE_MAX];
@@ -313,6 +331,84 @@ START_TEST(lines_of_many_writers_do_not_mix)
 }
 END_TEST
 
+/* ── events ── */
+
+static const struct log_field two_fields[] = {{"ONE", "1"}, {"TWO", "zwei"}, {NULL, NULL}};
+static int taken_priority;
+static char taken_message[LOG_LINE_MAX + 1];
+static const struct log_field *taken_fields;
+static bool sink_takes;
+
+static bool
+sink(int priority, const char *message, const struct log_field *fields)
+{
+        taken_priority = priority;
+        snprintf(taken_message, sizeof(taken_message), "%s", message);
+        taken_fields = fields;
+        errno = EIO;
+        return sink_takes;
+}
+
+START_TEST(event_without_a_sink_is_a_line)
+{
+        capture();
+        log_init("testd", LOG_LEVEL_INFO);
+        ck_assert(!log_is_to_journal());
+        log_event(LOG_LEVEL_WARNING, two_fields, "%d of %s", 1, "them");
+        ck_assert_msg(matches(captured(), "^[^ ]+ WARNING testd: 1 of them\n$"), "%s", written);
+}
+END_TEST
+
+START_TEST(event_goes_to_the_sink_only)
+{
+        capture();
+        log_init("testd", LOG_LEVEL_INFO);
+        log_set_sink(sink);
+        sink_takes = true;
+        errno = ENOENT;
+        log_event(LOG_LEVEL_WARNING, two_fields, "%d\nof %m", 1);
+        ck_assert_int_eq(errno, ENOENT);
+        ck_assert_int_eq(taken_priority, 4);
+        ck_assert_str_eq(taken_message, "1 of No such file or directory");
+        ck_assert_ptr_eq(taken_fields, two_fields);
+        ck_assert_str_eq(captured(), "");
+        /* Lines stay lines. */
+        log_info("word");
+        ck_assert_msg(matches(captured(), " INFO testd: word\n$"), "%s", written);
+        ck_assert_str_eq(taken_message, "1 of No such file or directory");
+}
+END_TEST
+
+START_TEST(event_that_the_sink_leaves_is_a_line)
+{
+        capture();
+        log_init("testd", LOG_LEVEL_INFO);
+        log_set_sink(sink);
+        errno = ENOENT;
+        log_event(LOG_LEVEL_INFO, two_fields, "%s: %m", "word");
+        ck_assert_str_eq(taken_message, "word: No such file or directory");
+        ck_assert_msg(matches(captured(), " INFO testd: word: No such file or directory\n$"), "%s", written);
+        forget();
+        log_set_sink(NULL);
+        *taken_message = '\0';
+        log_event(LOG_LEVEL_INFO, two_fields, "another");
+        ck_assert_str_eq(taken_message, "");
+        ck_assert_msg(matches(captured(), " INFO testd: another\n$"), "%s", written);
+}
+END_TEST
+
+START_TEST(event_of_lesser_weight_is_dropped)
+{
+        capture();
+        log_init("testd", LOG_LEVEL_WARNING);
+        log_set_sink(sink);
+        sink_takes = true;
+        log_event(LOG_LEVEL_INFO, two_fields, "word");
+        ck_assert_str_eq(taken_message, "");
+        ck_assert_str_eq(captured(), "");
+}
+END_TEST
+
 int
 main(void)
 {
@@ -330,9 +426,14 @@ main(void)
         tcase_add_test(c, levels_have_names);
         tcase_add_test(c, errno_is_kept_and_printed);
         tcase_add_test(c, message_is_one_line);
+        tcase_add_test(c, message_is_read_as_it_was_written);
         tcase_add_test(c, long_message_is_cut_and_says_so);
         tcase_add_test(c, long_program_name_leaves_room_for_the_message);
         tcase_add_test(c, lines_of_many_writers_do_not_mix);
+        tcase_add_test(c, event_without_a_sink_is_a_line);
+        tcase_add_test(c, event_goes_to_the_sink_only);
+        tcase_add_test(c, event_that_the_sink_leaves_is_a_line);
+        tcase_add_test(c, event_of_lesser_weight_is_dropped);
         suite_add_tcase(suite, c);
 
         return run_suite(suite);

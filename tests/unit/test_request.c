@@ -12,6 +12,7 @@
 #include "worker/mode.h"
 #include "workloads/workloads.h"
 
+#include "request_fixture.h"
 #include "run_suite.h"
 
 #include <check.h>
@@ -20,40 +21,10 @@
 
 #define LONGEST "3600000000000000"
 
-static struct request_limits limits;
-static struct idl *idl;
-
-static void
-setup(void)
-{
-        char *message = NULL;
-
-        idl = idl_parse(idl_org_concd, &message);
-        ck_assert_ptr_nonnull(idl);
-        limits = (struct request_limits){.max_workers = 8, .ledger_chunks = 64, .max_at_once = 100};
-        CPU_SET(0, &limits.cpus);
-        CPU_SET(2, &limits.cpus);
-        CPU_SET(3, &limits.cpus);
-}
-
-static void
-teardown(void)
-{
-        idl_free(idl);
-}
-
 static json_t *
 request(const char *text)
 {
-        AUTO_FREE char *quoted = strdup(text), *field = NULL, *expected = NULL;
-        json_t *p, *given;
-
-        for (char *c = quoted; (c = strchr(c, '\''));)
-                *c = '"';
-        p = json_loads(quoted, JSON_REJECT_DUPLICATES, NULL);
-        ck_assert_msg(p != NULL, "no JSON: %s", text);
-        ck_assert_msg(idl_check_input(idl, "Run", p, &field, &expected, &given) == 0, "does not fit the IDL: %s", text);
-        return p;
+        return request_of("Run", text);
 }
 
 /* Parses; on success *ret_line says all of it, else *bad does. Both are freed with the test's process. */
@@ -375,6 +346,25 @@ START_TEST(workers_by_default_fit_the_pool)
 }
 END_TEST
 
+START_TEST(deadline_may_have_a_maximum)
+{
+        limits.deadline_ns = limits.deadline_max_ns = 7 * NS_PER_S;
+        expect_line("{}", " deadline=7000000000 ");
+        expect_line("{'deadline_ns': 7000000000}", " deadline=7000000000 ");
+        expect_line("{'deadline_ns': 1000000}", " deadline=1000000 ");
+        expect_refusal("{'deadline_ns': 7000000001}", "deadline_ns", "7000000001",
+                       "at most 7000000000, which is jobs.deadline; more only for who administers");
+        expect_refusal("{'deadline_ns': 999999}", "deadline_ns", "999999", "1000000 to " LONGEST);
+        /* What the daemon itself fills in is not refused, however short it is. */
+        limits.deadline_ns = limits.deadline_max_ns = 5;
+        expect_line("{}", " deadline=5 ");
+        expect_refusal("{'deadline_ns': 1000000}", "deadline_ns", "1000000",
+                       "at most 5, which is jobs.deadline; more only for who administers");
+        limits.deadline_max_ns = 0;
+        expect_line("{'deadline_ns': " LONGEST "}", " deadline=" LONGEST " ");
+}
+END_TEST
+
 START_TEST(daemon_has_a_default_deadline)
 {
         limits.deadline_ns = 7 * NS_PER_S;
@@ -427,6 +417,7 @@ main(void)
         tcase_add_test(tc, all_allowed_cpus_are_named);
         tcase_add_test(tc, workers_by_default_fit_the_quota);
         tcase_add_test(tc, workers_by_default_fit_the_pool);
+        tcase_add_test(tc, deadline_may_have_a_maximum);
         tcase_add_test(tc, daemon_has_a_default_deadline);
         tcase_add_test(tc, count_by_default_fits_at_once);
         tcase_add_loop_test(tc, ids_are_hexadecimal, 0, ARRAY_SIZE(ids));

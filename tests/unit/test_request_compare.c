@@ -4,47 +4,17 @@
 #include "supervisor/request.h"
 #include "worker/mode.h"
 
+#include "request_fixture.h"
 #include "run_suite.h"
 
 #include <check.h>
 #include <errno.h>
 #include <string.h>
 
-static struct request_limits limits;
-static struct idl *idl;
-
-static void
-setup(void)
-{
-        char *message = NULL;
-
-        idl = idl_parse(idl_org_concd, &message);
-        ck_assert_ptr_nonnull(idl);
-        limits = (struct request_limits){.max_workers = 8, .ledger_chunks = 64, .max_at_once = 100, .seed = 77};
-        CPU_SET(0, &limits.cpus);
-        CPU_SET(2, &limits.cpus);
-        CPU_SET(3, &limits.cpus);
-}
-
-static void
-teardown(void)
-{
-        idl_free(idl);
-}
-
 static json_t *
 request(const char *text)
 {
-        AUTO_FREE char *quoted = strdup(text), *field = NULL, *expected = NULL;
-        json_t *p, *given;
-
-        for (char *c = quoted; (c = strchr(c, '\''));)
-                *c = '"';
-        p = json_loads(quoted, JSON_REJECT_DUPLICATES, NULL);
-        ck_assert_msg(p != NULL, "no JSON: %s", text);
-        ck_assert_msg(idl_check_input(idl, "Compare", p, &field, &expected, &given) == 0, "does not fit the IDL: %s",
-                      text);
-        return p;
+        return request_of("Compare", text);
 }
 
 static void
@@ -236,6 +206,10 @@ START_TEST(bad_values)
                 {"{'variants': [{'mode': 'gil'}, {'mode': 'gil'}]}", "variants", "two of the name \"gil\"",
                  "different names"},
                 {"{'variants': [{'name': 'a\\nb'}, {'mode': 'gil'}]}", "variants", "a\nb", "in one line"},
+                {"{'variants': [{'name': 'a\\u009b'}, {'mode': 'gil'}]}", "variants", "a\xc2\x9b",
+                 "control characters"},
+                {"{'variants': [{'name': 'a\\u202e'}, {'mode': 'gil'}]}", "variants", "a\u202e", "control characters"},
+                {"{'variants': [{'mode': 'gil'}, {'name': '\\u2066a'}]}", "variants", "\u2066a", "control characters"},
                 {"{'variants': [{'mode': 'fast'}, {'mode': 'gil'}]}", "mode", "fast", "(in variant \"fast\")"},
                 {"{'variants': [{'workers': 9}, {'workers': 2}]}", "workers", "9", "1 to 8 (in variant \"workers=9\")"},
                 {"{'variants': [{'params': {'x': '1'}}, {'workers': 2}]}", "params", "x", "(in variant \"x=1\")"},
@@ -256,7 +230,26 @@ START_TEST(bad_values)
         };
 
         expect_refusal(rows[_i].text, rows[_i].field, rows[_i].given, rows[_i].allowed);
-        ck_assert_uint_eq(ARRAY_SIZE(rows), 24);
+        ck_assert_uint_eq(ARRAY_SIZE(rows), 27);
+}
+END_TEST
+
+START_TEST(deadline_may_have_a_maximum)
+{
+        struct plan plan;
+
+        limits.deadline_ns = limits.deadline_max_ns = 7 * NS_PER_S;
+        parse("{" MODES_4 ", 'deadline_ns': 7000000000}", &plan);
+        ck_assert_uint_eq(plan.deadline_ns, 7 * NS_PER_S);
+        plan_deinit(&plan);
+        expect_refusal("{" MODES_4 ", 'deadline_ns': 7000000001}", "deadline_ns", "7000000001",
+                       "at most 7000000000, which is jobs.deadline");
+        expect_refusal("{'aa': true, 'deadline_ns': 7000000001}", "deadline_ns", "7000000001",
+                       "at most 7000000000, which is jobs.deadline");
+        limits.deadline_max_ns = 0;
+        parse("{" MODES_4 ", 'deadline_ns': 7000000001}", &plan);
+        ck_assert_uint_eq(plan.deadline_ns, 7 * NS_PER_S + 1);
+        plan_deinit(&plan);
 }
 END_TEST
 
@@ -293,7 +286,8 @@ main(void)
         tcase_add_test(tc, ends_by_rounds_or_precision);
         tcase_add_test(tc, many_variants_have_fewer_rounds);
         tcase_add_loop_test(tc, recorded_request_makes_the_same_plan, 0, 3);
-        tcase_add_loop_test(tc, bad_values, 0, 24);
+        tcase_add_loop_test(tc, bad_values, 0, 27);
+        tcase_add_test(tc, deadline_may_have_a_maximum);
         tcase_add_test(tc, long_names);
         suite_add_tcase(suite, tc);
         return run_suite(suite);

@@ -27,6 +27,8 @@
 #define MAX_HELD    8
 #define LAST(...)   "{\"parameters\":{" __VA_ARGS__ "}}"
 
+static bool no_memory; /* for libevent */
+
 static const char interface_text[] = "interface org.test\n"
                                      "method Echo(text: ?string, n: ?int, list: ?[]int) -> (text: ?string, n: ?int)\n"
                                      "method Later() -> (n: int)\n"
@@ -46,7 +48,10 @@ static struct {
         struct call *held[MAX_HELD];
         unsigned n_held;
         struct peer peer;
-        bool alerts_expected;
+        bool alerts_expected, privileged;
+        unsigned bigs;
+        unsigned refused;
+        char refusal[128];
 } w;
 
 /* ── the handlers ── */
@@ -84,6 +89,7 @@ handle_big(void *userdata, struct call *call, json_t *parameters)
         size_t size = (size_t)json_integer_value(json_object_get(parameters, "bytes"));
         AUTO_FREE char *text = malloc(size);
 
+        w.bigs++;
         memset(text, 'x', size);
         call_reply(call, json_pack("{s:s#}", "text", text, size));
 }
@@ -102,7 +108,8 @@ handle_wrong(void *userdata, struct call *call, json_t *parameters)
 }
 
 static const struct service_method methods[] = {
-        {"Echo", handle_echo}, {"Later", handle_later}, {"Big", handle_big}, {"Wrong", handle_wrong}, {NULL, NULL},
+        {"Echo", handle_echo}, {"Later", handle_later}, {"Big", handle_big, .read_only = true}, {"Wrong", handle_wrong},
+        {NULL, NULL},
 };
 
 static void
@@ -127,6 +134,13 @@ static void
 turn(void)
 {
         event_base_loop(w.base, EVLOOP_NONBLOCK);
+}
+
+/* What is ready now, each event once; turn() goes on as long as there are any. */
+static void
+pass(void)
+{
+        event_base_loop(w.base, EVLOOP_ONCE | EVLOOP_NONBLOCK);
 }
 
 static void
@@ -168,13 +182,20 @@ listen_in_folder(void)
         w.address.sun_family = AF_UNIX;
         snprintf(w.address.sun_path, sizeof(w.address.sun_path), "%s/socket", w.folder);
         ck_assert_int_eq(bind(fd, (struct sockaddr *)&w.address, sizeof(w.address)), 0);
-        ck_assert_int_eq(listen(fd, 16), 0);
+        ck_assert_int_eq(listen(fd, 64), 0);
         ck_assert_int_eq(service_listen(w.service, fd), 0);
+}
+
+static void *
+allocate(size_t size)
+{
+        return no_memory ? NULL : malloc(size);
 }
 
 static void
 setup(void)
 {
+        no_memory = false;
         memset(&w, 0, sizeof(w));
         w.log = memfd_create("log", MFD_CLOEXEC);
         w.old_stderr = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3);
@@ -183,7 +204,7 @@ setup(void)
         w.base = event_base_new();
         ck_assert_int_eq(service_new(w.base, &info, interface_text, methods, &w, &w.service), 0);
         service_set_limits(w.service, &usual_limits);
-        service_on_clients_changed(w.service, on_clients_changed);
+        service_set_hooks(w.service, &(struct service_hooks){.clients_changed = on_clients_changed});
         listen_in_folder();
 }
 
@@ -316,6 +337,7 @@ START_TEST(call_byte_by_byte)
         ck_assert_int_eq(w.peer.pid, getpid());
         ck_assert_uint_eq(w.peer.uid, getuid());
         ck_assert_uint_eq(w.peer.gid, getgid());
+        ck_assert_int_eq((int)w.peer.n_groups, getgroups(0, NULL));
         close(fd);
 }
 END_TEST
@@ -398,6 +420,88 @@ START_TEST(oneway_is_executed_without_reply)
         client_call(fd, ECHO(3));
         expect_reply(fd, ECHOED(3));
         close(fd);
+}
+END_TEST
+
+/* What only reads does nothing for who does not want to know. */
+START_TEST(oneway_call_of_a_reader_is_not_executed)
+{
+        int fd = client_new();
+
+        client_call(fd, "{\"method\":\"org.test.Big\",\"oneway\":true,\"parameters\":{\"bytes\":10}}");
+        client_call(fd, "{\"method\":\"org.varlink.service.GetInfo\",\"oneway\":true}");
+        ck_assert_uint_eq(w.bigs, 0);
+        client_call(fd, ECHO(1));
+        expect_reply(fd, ECHOED(1));
+        client_call(fd, "{\"method\":\"org.test.Big\",\"parameters\":{\"bytes\":1}}");
+        expect_reply(fd, LAST("\"text\":\"x\""));
+        ck_assert_uint_eq(w.bigs, 1);
+        close(fd);
+}
+END_TEST
+
+#define PIPELINED 200
+#define AT_ONCE   16 /* calls, or connections, that may be handled in one turn */
+
+/* However many calls a client sends at once: between some of them others have their turn, all are handled in their
+ * order, and what follows them, or that nothing does, is noticed. */
+START_TEST(pipelined_calls_let_others_have_their_turn)
+{
+        static const char call[] = "{\"method\":\"org.test.Echo\",\"oneway\":true}";
+        struct service_limits limits = usual_limits;
+        int fd = client_new(), other = client_new();
+        char all[PIPELINED * sizeof(call)];
+
+        limits.request_timeout_ns = 1; /* of a partial request: these are whole */
+        service_set_limits(w.service, &limits);
+        for (unsigned i = 0; i < PIPELINED; i++)
+                memcpy(all + i * sizeof(call), call, sizeof(call));
+        ck_assert_int_eq(send(fd, all, sizeof(all), MSG_NOSIGNAL), sizeof(all));
+        pass();
+        ck_assert_uint_le(w.echoed, AT_ONCE);
+        ck_assert(service_is_busy(w.service));
+        ck_assert_int_eq(send(other, ECHO(7), sizeof(ECHO(7)), MSG_NOSIGNAL), sizeof(ECHO(7)));
+        for (unsigned i = 0; i < 3; i++) {
+                unsigned before = w.echoed;
+
+                pass();
+                ck_assert_uint_le(w.echoed - before, AT_ONCE + 1);
+        }
+        ck_assert_int_ne(client_peek(other), -EAGAIN);
+        expect_reply(other, ECHOED(7));
+        UNTIL(w.echoed == PIPELINED + 1);
+        if (_i == 0) {
+                client_call(fd, ECHO(8));
+                expect_reply(fd, ECHOED(8));
+        } else if (_i == 1) {
+                shutdown(fd, SHUT_WR);
+                expect_end(dup(fd));
+        }
+        close(fd);
+        UNTIL(service_clients(w.service) == 1);
+        ck_assert_uint_eq(logged("refused"), 0);
+        close(other);
+}
+END_TEST
+
+/* A client that sends faster than its calls are handled is not read meanwhile, so nothing piles up. */
+START_TEST(calls_that_wait_for_their_turn_are_bounded)
+{
+        static const char call[] = "{\"method\":\"org.test.Echo\",\"oneway\":true}";
+        int fd = client_new();
+        unsigned sent = 0;
+
+        for (unsigned i = 0; i < 300; i++) {
+                while (send(fd, call, sizeof(call), MSG_DONTWAIT | MSG_NOSIGNAL) == sizeof(call))
+                        sent++;
+                ck_assert_int_eq(errno, EAGAIN);
+                pass();
+        }
+        ck_assert_uint_ge(w.echoed, 300);
+        /* The rest is in the socket, or at most one read, of 16 KiB, further. */
+        ck_assert_uint_le(sent - w.echoed, 16384 / sizeof(call) + 4096);
+        close(fd);
+        settle();
 }
 END_TEST
 
@@ -831,6 +935,155 @@ START_TEST(connections_are_limited)
 }
 END_TEST
 
+static bool
+is_privileged(void *userdata, const struct peer *peer)
+{
+        ck_assert_ptr_eq(userdata, &w);
+        ck_assert_int_eq((int)peer->n_groups, getgroups(0, NULL));
+        return w.privileged;
+}
+
+static void
+on_refused(void *userdata, const struct peer *peer, const char *what, const char *why)
+{
+        ck_assert_ptr_eq(userdata, &w);
+        ck_assert_uint_eq(peer->uid, getuid());
+        w.refused++;
+        snprintf(w.refusal, sizeof(w.refusal), "%s: %s", what, why);
+}
+
+static const struct service_hooks all_hooks = {
+        .clients_changed = on_clients_changed, .is_privileged = is_privileged, .refused = on_refused};
+
+/* Places, of them reserved, and how many others can have. */
+static const unsigned places[][3] = {{4, 0, 4}, {4, 1, 3}, {4, 2, 2}, {4, 3, 2}, {4, 100, 2}, {5, 100, 3}, {1, 8, 1}};
+
+START_TEST(places_are_reserved)
+{
+        struct service_limits limits = usual_limits;
+        unsigned n = places[_i][0], common = places[_i][2];
+        int fds[8], other;
+        char busy[100];
+
+        limits.connections = n;
+        limits.reserved = places[_i][1];
+        service_set_limits(w.service, &limits);
+        service_set_hooks(w.service, &all_hooks);
+        for (unsigned i = 0; i < common; i++)
+                fds[i] = client_new();
+        ck_assert_uint_eq(service_clients(w.service), common);
+        other = client_new();
+        snprintf(busy, sizeof(busy),
+                 "{\"error\":\"org.test.Busy\",\"parameters\":{\"what\":\"connections\",\"limit\":%u}}", common);
+        expect_reply(other, busy);
+        expect_end(other);
+        snprintf(busy, sizeof(busy), "connection: connections have their limit, %u", common);
+        ck_assert_str_eq(w.refusal, busy);
+        w.privileged = true;
+        for (unsigned i = common; i < n; i++) {
+                fds[i] = client_new();
+                client_call(fds[i], ECHO(3));
+                expect_reply(fds[i], ECHOED(3));
+        }
+        other = client_new();
+        free(client_receive(other));
+        close(other);
+        ck_assert_uint_eq(service_clients(w.service), n);
+        ck_assert_uint_eq(w.refused, 2);
+        for (unsigned i = 0; i < n; i++)
+                close(fds[i]);
+        settle();
+        ck_assert_uint_eq(service_clients(w.service), 0);
+}
+END_TEST
+
+/* Of what the log has of everybody who misbehaves, its owner can say how much of it there is to be. */
+START_TEST(owner_is_told_of_refusals)
+{
+        struct service_limits limits = usual_limits;
+        int fd;
+
+        service_set_hooks(w.service, &all_hooks);
+        fd = client_new();
+        client_call(fd, "nonsense");
+        expect_end(fd);
+        ck_assert_uint_eq(w.refused, 1);
+        ck_assert_str_eq(w.refusal, "request: not JSON");
+        limits.request_timeout_ns = 1;
+        service_set_limits(w.service, &limits);
+        fd = client_new();
+        client_send(fd, "{", 1);
+        expect_end(fd);
+        ck_assert_uint_eq(w.refused, 2);
+        ck_assert_str_eq(w.refusal, "connection: request not finished in time");
+        limits = usual_limits;
+        limits.connections_per_user = 0;
+        service_set_limits(w.service, &limits);
+        fd = client_new();
+        free(client_receive(fd));
+        close(fd);
+        ck_assert_uint_eq(w.refused, 3);
+        ck_assert_str_eq(w.refusal, "connection: connections of one user have their limit, 0");
+        ck_assert_uint_eq(logged("client"), 0);
+}
+END_TEST
+
+/* What fails here is told as such: the client did nothing that could be refused. */
+START_TEST(own_failure_is_no_refusal)
+{
+        int fd = client_new();
+
+        service_set_hooks(w.service, &all_hooks);
+        client_call(fd, LATER);
+        no_memory = true;
+        call_reply(w.held[0], json_pack("{s:i}", "n", 1));
+        no_memory = false;
+        expect_end(fd);
+        ck_assert_uint_eq(w.refused, 0);
+        ck_assert_uint_eq(logged("ERROR"), 1);
+        ck_assert_uint_eq(logged("connection closed: out of memory"), 1);
+}
+END_TEST
+
+#define BURST 50
+
+/* However many are in the queue, and come while it is emptied: who is in has his turn between some of them. */
+START_TEST(burst_of_connections_lets_others_have_their_turn)
+{
+        int first = client_new(), fds[BURST];
+
+        for (unsigned i = 0; i < BURST; i++) {
+                fds[i] = client_socket();
+                ck_assert_int_eq(connect(fds[i], (struct sockaddr *)&w.address, sizeof(w.address)), 0);
+        }
+        ck_assert_int_eq(send(first, ECHO(7), sizeof(ECHO(7)), MSG_NOSIGNAL), sizeof(ECHO(7)));
+        for (unsigned before; (before = service_clients(w.service)) < 1 + BURST;) {
+                pass();
+                ck_assert_uint_le(service_clients(w.service) - before, AT_ONCE);
+                if (before == 1)
+                        continue;
+                ck_assert_int_ne(client_peek(first), -EAGAIN);
+                if (_i == 1 && before < BURST && fds[0] >= 0) { /* an end in the middle of a rest */
+                        close(fds[0]);
+                        fds[0] = -1;
+                        UNTIL(service_clients(w.service) == BURST);
+                        break;
+                }
+        }
+        expect_reply(first, ECHOED(7));
+        for (unsigned i = 0; i < BURST; i++) {
+                if (fds[i] < 0)
+                        continue;
+                client_call(fds[i], ECHO(1));
+                expect_reply(fds[i], ECHOED(1));
+                close(fds[i]);
+        }
+        close(first);
+        settle();
+        ck_assert_uint_eq(service_clients(w.service), 0);
+}
+END_TEST
+
 static void
 limit_descriptors(struct rlimit *ret_before)
 {
@@ -985,6 +1238,9 @@ calls_case(void)
         tcase_add_test(tc, replies_come_in_call_order);
         tcase_add_test(tc, more_streams_progress);
         tcase_add_test(tc, oneway_is_executed_without_reply);
+        tcase_add_test(tc, oneway_call_of_a_reader_is_not_executed);
+        tcase_add_loop_test(tc, pipelined_calls_let_others_have_their_turn, 0, 3);
+        tcase_add_test(tc, calls_that_wait_for_their_turn_are_bounded);
         tcase_add_loop_test(tc, call_gets_this_answer, 0, ARRAY_SIZE(answers));
         tcase_add_test(tc, integers_beyond_range_are_bad_values);
         tcase_add_test(tc, long_values_are_quoted_in_part);
@@ -1023,6 +1279,10 @@ connections_case(void)
         tcase_add_test(tc, client_that_leaves_is_noticed_at_once);
         tcase_add_test(tc, client_that_leaves_unread_output_is_noticed);
         tcase_add_loop_test(tc, connections_are_limited, 0, 2);
+        tcase_add_loop_test(tc, places_are_reserved, 0, ARRAY_SIZE(places));
+        tcase_add_test(tc, owner_is_told_of_refusals);
+        tcase_add_test(tc, own_failure_is_no_refusal);
+        tcase_add_loop_test(tc, burst_of_connections_lets_others_have_their_turn, 0, 2);
         tcase_add_loop_test(tc, listener_rests_without_descriptors, 0, 2);
         tcase_add_test(tc, shutdown_finishes_what_was_begun);
         tcase_add_test(tc, free_ends_everything);
@@ -1037,6 +1297,7 @@ main(void)
         Suite *suite = suite_create("service");
         TCase *cases[] = {calls_case(), bad_clients_case(), connections_case()};
 
+        event_set_mem_functions(allocate, realloc, free);
         for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
                 tcase_set_timeout(cases[i], 100);
                 tcase_add_checked_fixture(cases[i], setup, teardown);
