@@ -10,7 +10,7 @@ unset PYTHONHOME PYTHONPATH CDPATH
 export PATH LC_ALL=C.UTF-8
 
 build_packages=(gcc libc6-dev meson ninja-build pkgconf python3 check
-    libevent-dev libjansson-dev libinih-dev libgmp-dev libsmartcols-dev libsystemd-dev)
+    libevent-dev libjansson-dev libinih-dev libgmp-dev libsmartcols-dev libsystemd-dev scdoc)
 
 say() {
     printf '%s: %s\n' "${0##*/}" "$*" >&2
