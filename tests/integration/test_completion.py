@@ -110,7 +110,9 @@ class Fish:
         return answers
 
 
-# Each line is typed, completed by TAB, and what was offered written to a file; then the line is deleted.
+# Each line is typed, completed by TAB, and what was offered written to a file; then the line is deleted. What is typed
+# while the terminal is not the editor's can be lost: so the first file comes from the editor once it has begun, and
+# the others appear without another program.
 ZSH = r"""
 PS1='> '
 unsetopt list_beep auto_menu
@@ -125,15 +127,20 @@ compadd() {
     fi
     builtin compadd "$@"
 }
+zmodload -F zsh/files b:zf_mv
 tell() {
-    : >> %(folder)s/offered
-    mv %(folder)s/offered %(folder)s/answer
     BUFFER=
+    : >> %(folder)s/offered
+    zf_mv %(folder)s/offered %(folder)s/answer
 }
+zle-line-init() {
+    zle -D zle-line-init
+    tell
+}
+zle -N zle-line-init
 zle -N tell
 bindkey '^X^T' tell
 bindkey '^I' complete-word
-: > %(folder)s/answer
 """
 
 
