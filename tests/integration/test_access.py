@@ -571,7 +571,8 @@ class Lists(harness.Case):
     def test_nor_does_it_change_anything_at_a_reload(self):
         path = self.write("[access]\nadmin_users = root\n")
         d = self.start(arguments=["--config", path])
-        d.call("Status")
+        client = d.connect()  # which stays, so that the number of its descriptors does
+        client.call("Status")
         pid = d.process.pid
         used = {int(fd) for fd in os.listdir("/proc/%d/fd" % pid)}
         free = min(set(range(len(used) + 1)) - used)
@@ -583,6 +584,7 @@ class Lists(harness.Case):
         resource.prlimit(pid, resource.RLIMIT_NOFILE, before)
         d.process.send_signal(signal.SIGHUP)
         until(lambda: path + " reloaded" in d.log(), "the file is read again")
+        client.close()
 
 
 class Workers(harness.Case):
