@@ -269,10 +269,10 @@ has_quota(struct supervisor *s, struct call *call, const char *method, const str
 {
         const struct variant *v = &plan->variants[0];
         const char *field = v->count == 0 ? "warmup" : v->is_race ? "trials" : "count";
-        struct quota job = {0}, all = {0};
+        struct quota job = {0}, all;
 
         quota_add_plan(&job, plan);
-        quota_add_plan(&all, plan);
+        all = job;
         quota_add_jobs_of(&all, &s->queue, call_peer(call)->uid);
 
         const struct quota_check checks[] = {

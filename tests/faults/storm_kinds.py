@@ -5,9 +5,8 @@ not taken from a run of the daemon. Of a race: every trial has an outcome, none 
 """
 import dataclasses
 
-from harness import CALC_SUM, hex64
+from harness import CALC_SUM, MARK, hex64
 
-MARK = 0x9E3779B97F4A7C15  # builtin_mark() of task 0; that of task i is i + 1 times as much
 LINE_TASKS = 2**40 - 1  # LEDGER_PROGRESS_MAX: where the line of the next seat begins in a run by duration
 
 COUNTED = ("done", "verified", "failed", "wrong", "count", "checksum")

@@ -5,21 +5,11 @@ under way is measured again, and all is counted exactly."""
 import random
 import time
 
-from harness import CALC_SUM, Client, hex64, main, until
+from harness import CALC_SUM, Client, hex64, main, marks, modes, until
 from test_restart import ID, Restart
 
-MARK = 0x9E3779B97F4A7C15  # what task 0 adds to the checksum; task i adds i + 1 times as much
 MODES = ("sequential", "process", "thread", "gil")
 MS = 1_000_000
-
-
-def marks(count, each=0):
-    """The checksum of one round."""
-    return count * (count + 1) // 2 * MARK + count * each
-
-
-def modes(*names):
-    return [{"mode": name} for name in names]
 
 
 class RestartCompare(Restart):

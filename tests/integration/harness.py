@@ -32,9 +32,21 @@ with open(TREE + "/shared/org.concd.varlink", encoding="utf-8") as f:
 
 # The sum of one task of calc, sum(i**i for i in 1..999), modulo 2**64.
 CALC_SUM = 0xA5E5D2CC8D5390EC
+# builtin_mark() of task 0; that of task i is i + 1 times as much.
+MARK = 0x9E3779B97F4A7C15
 
 SANITIZER = re.compile(r"ERROR: \w+Sanitizer|WARNING: ThreadSanitizer|runtime error:|LeakSanitizer")
 _numbers = itertools.count(1)
+
+
+def marks(count, each=0):
+    """The checksum of one round of nop (each 0), sleep (each: microseconds) or spin (each: nanoseconds)."""
+    return count * (count + 1) // 2 * MARK + count * each
+
+
+def modes(*names):
+    """Variants of a comparison."""
+    return [{"mode": name} for name in names]
 
 
 def hex64(value):

@@ -14,25 +14,15 @@ import time
 
 import harness
 import test_run
-from harness import CALC_SUM, Client, hex64
+from harness import CALC_SUM, Client, hex64, marks, modes
 
 MODES = ("sequential", "process", "thread", "gil")
 MS = 1_000_000
-MARK = 0x9E3779B97F4A7C15  # what task 0 adds to the checksum; task i adds i + 1 times as much
 _numbers = itertools.count(1)
 
 
 def new_id():
     return "%032x" % next(_numbers)
-
-
-def modes(*names):
-    return [{"mode": name} for name in names]
-
-
-def marks(count, each=0):
-    """The checksum of one round of nop (each 0), sleep (each: microseconds) or spin (each: nanoseconds)."""
-    return count * (count + 1) // 2 * MARK + count * each
 
 
 def by_name(compare):

@@ -10,6 +10,7 @@
 
 #include "compare_fixture.h"
 #include "run_suite.h"
+#include "text_check.h"
 
 #include <check.h>
 #include <fcntl.h>
@@ -297,24 +298,6 @@ use_locale(const char *name)
         setenv("LC_ALL", name, 1);
         text_init();
         ck_assert_int_eq(text_is_utf8(), strcmp(name, "C") != 0);
-}
-
-static void
-assert_says(const char *text, const char *part)
-{
-        ck_assert_msg(strstr(text, part) != NULL, "\"%s\" is not in:\n%s", part, text);
-}
-
-static void
-assert_silent(const char *text, const char *part)
-{
-        ck_assert_msg(strstr(text, part) == NULL, "\"%s\" is in:\n%s", part, text);
-}
-
-static void
-assert_begins(const char *text, const char *part)
-{
-        ck_assert_msg(strncmp(text, part, strlen(part)) == 0, "this does not begin with \"%s\":\n%s", part, text);
 }
 
 #define TITLE_ASCII "calc(n=999) x 1000 - 2 workers - 11 rounds, interleaved - seed 7341\n"

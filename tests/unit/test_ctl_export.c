@@ -7,6 +7,7 @@
 
 #include "compare_fixture.h"
 #include "run_suite.h"
+#include "text_check.h"
 
 #include <check.h>
 #include <dirent.h>
@@ -33,12 +34,6 @@ static json_t *
 variant(json_t *compare, size_t i)
 {
         return json_array_get(json_object_get(compare, "variants"), i);
-}
-
-static void
-assert_says(const char *text, const char *part)
-{
-        ck_assert_msg(strstr(text, part) != NULL, "\"%s\" is not in:\n%s", part, text);
 }
 
 /* The keys in hyperfine's order. */

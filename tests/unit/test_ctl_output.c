@@ -7,6 +7,7 @@
 #include "shared/controls.h"
 
 #include "run_suite.h"
+#include "text_check.h"
 
 #include <check.h>
 #include <string.h>
@@ -46,12 +47,6 @@ print(const json_t *result, bool brief)
         result_print(f, result, brief);
         fclose(f);
         return text;
-}
-
-static void
-assert_says(const char *text, const char *part)
-{
-        ck_assert_msg(strstr(text, part) != NULL, "\"%s\" is not in:\n%s", part, text);
 }
 
 START_TEST(a_good_run)

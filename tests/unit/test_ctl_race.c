@@ -5,6 +5,7 @@
 #include "ctl/text.h"
 
 #include "run_suite.h"
+#include "text_check.h"
 
 #include <check.h>
 #include <locale.h>
@@ -69,24 +70,6 @@ print_brief(const char *changes)
         race_result_print_brief(f, r);
         fclose(f);
         return text;
-}
-
-static void
-assert_says(const char *text, const char *part)
-{
-        ck_assert_msg(strstr(text, part) != NULL, "\"%s\" is not in:\n%s", part, text);
-}
-
-static void
-assert_silent(const char *text, const char *part)
-{
-        ck_assert_msg(strstr(text, part) == NULL, "\"%s\" is in:\n%s", part, text);
-}
-
-static void
-assert_begins(const char *text, const char *part)
-{
-        ck_assert_msg(strncmp(text, part, strlen(part)) == 0, "this does not begin with \"%s\":\n%s", part, text);
 }
 
 /* Not a letter else: no colours, no signs that an ASCII terminal cannot show. */
